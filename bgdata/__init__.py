@@ -1,0 +1,1 @@
+"""Images, masks, labels and sets: everything that knows no network."""

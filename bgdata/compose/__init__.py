@@ -1,0 +1,1 @@
+"""Compositing: the one formula, the variants of ImageNet-9, and mixed images."""

@@ -1,0 +1,1 @@
+"""Masks: cleaning, quality rules, metrics."""

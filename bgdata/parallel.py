@@ -1,0 +1,69 @@
+"""Work spread over processes, with a progress bar, that ends when its parent does."""
+
+import multiprocessing
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
+
+import cv2
+from tqdm import tqdm
+
+from bgdata.errors import InputError
+
+
+def run_tasks(
+    function: Callable[..., int], tasks: Sequence[tuple[Any, ...]], *, workers: int, total: int, label: str, unit: str
+) -> None:
+    """Call `function(*task)` for each task in `workers` processes (1: in this one).
+
+    Each call returns how many units it finished; the bar counts to `total`. The first error stops the rest and is raised.
+    """
+    with tqdm(total=total, desc=label, unit=unit, mininterval=1.0) as bar:
+        if workers == 1 or len(tasks) <= 1:
+            for task in tasks:
+                bar.update(function(*task))
+            return
+        _run_in_processes(function, tasks, workers, bar)
+
+
+def _run_in_processes(
+    function: Callable[..., int], tasks: Sequence[tuple[Any, ...]], workers: int, bar: "tqdm[Any]"
+) -> None:
+    # spawn: a fork of a process with OpenMP or OpenCV threads can hang.
+    context = multiprocessing.get_context("spawn")
+    count = min(workers, len(tasks))
+    with ProcessPoolExecutor(count, mp_context=context, initializer=_start_worker, initargs=(os.getpid(),)) as pool:
+        futures = [pool.submit(function, *task) for task in tasks]
+        for future in futures:
+            future.add_done_callback(lambda done: None if done.cancelled() or done.exception() else bar.update(done.result()))
+        try:
+            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+            for future in done:
+                future.result()
+        except BrokenProcessPool as error:
+            raise InputError(
+                "a worker process was killed (out of memory, or by hand): run again, with fewer runtime.workers "
+                "where memory is short; what was finished is kept"
+            ) from error
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _start_worker(parent: int) -> None:
+    cv2.setNumThreads(1)
+    end_with_parent(parent)
+
+
+def end_with_parent(parent: int) -> None:
+    """End this process soon after process `parent` is gone: a killed parent must not leave writers behind."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

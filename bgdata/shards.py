@@ -1,0 +1,199 @@
+"""Data sets as tar shards with an index: written deterministically, resumed by the shard, read at random.
+
+A set is a folder of uncompressed tars (`train-00000.tar`, `val-00000.tar`, ...), `index.csv` with one row an image, and
+`manifest.json`, written last. A tar's members are named as in the official ImageNet-9 release (`00_dog/<stem>.JPEG`), so
+`tar -x`, WebDataset and Hugging Face read it as it is, and offset and size give random access.
+"""
+
+import csv
+import hashlib
+import io
+import json
+import os
+import tarfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from bgdata.errors import InputError
+from bgdata.labels import CLASS_FOLDERS
+
+SPLITS = ("train", "val")
+INDEX = "index.csv"
+MANIFEST = "manifest.json"
+PARTS = "parts"
+_COLUMNS = ("id", "split", "label", "wnid", "name", "shard", "offset", "size")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One image of a set: which, what, where, and (in `extra`, further columns) where it came from."""
+
+    id: str
+    split: str
+    label: int
+    wnid: str
+    name: str
+    shard: str = ""
+    offset: int = 0
+    size: int = 0
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def stem(self) -> str:
+        """The file name without folder and ending."""
+        return Path(self.name).stem
+
+    def to_cells(self) -> dict[str, Any]:
+        """The row as the index's cells."""
+        return {column: getattr(self, column) for column in _COLUMNS} | dict(self.extra)
+
+    @classmethod
+    def from_cells(cls, cells: Mapping[str, str]) -> Self:
+        """The row of an index's cells."""
+        known = {column: cells[column] for column in ("id", "split", "wnid", "name", "shard")}
+        numbers = {column: int(cells[column]) for column in ("label", "offset", "size")}
+        extra = {column: cell for column, cell in cells.items() if column not in _COLUMNS}
+        return cls(**known, **numbers, extra=extra)
+
+
+def member_name(label: int, stem: str, ending: str = "JPEG") -> str:
+    """A member's name as the official release has it: `00_dog/<stem>.JPEG`."""
+    return f"{CLASS_FOLDERS[label]}/{stem}.{ending}"
+
+
+def shard_name(split: str, number: int) -> str:
+    """The file name of a split's n-th shard."""
+    return f"{split}-{number:05d}.tar"
+
+
+def write_shard(folder: Path, shard: str, members: Iterable[tuple[Row, bytes]]) -> None:
+    """Write one shard and its part of the index; a kill leaves either both or nothing that counts.
+
+    The bytes depend on the members alone (fixed owner, mode and time).
+    """
+    (folder / PARTS).mkdir(parents=True, exist_ok=True)
+    partial = folder / f"{shard}.tmp"
+    rows = []
+    with tarfile.open(partial, "w", format=tarfile.USTAR_FORMAT) as tar:
+        for row, data in members:
+            header = tarfile.TarInfo(row.name)
+            header.size = len(data)
+            header.mode = 0o644
+            offset = tar.offset + tarfile.BLOCKSIZE
+            tar.addfile(header, io.BytesIO(data))
+            cells = row.to_cells() | {"shard": shard, "offset": offset, "size": len(data)}
+            rows.append(Row.from_cells({column: str(cell) for column, cell in cells.items()}))
+    with partial.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    os.replace(partial, folder / shard)
+    part = {"sha256": digest, "rows": [row.to_cells() for row in rows]}
+    write_text_whole(_part_path(folder, shard), json.dumps(part))
+
+
+def shard_is_written(folder: Path, shard: str) -> bool:
+    """Whether an earlier run finished this shard."""
+    return _part_path(folder, shard).exists()
+
+
+def finish_set(folder: Path, *, columns: Sequence[str] = (), notes: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Merge the parts into `index.csv` and write `manifest.json`; returns the manifest.
+
+    `columns` names the extra columns in their order; `notes` is added to the manifest (counts, parameters).
+    """
+    parts = {path.stem: json.loads(path.read_text()) for path in sorted((folder / PARTS).glob("*.json"))}
+    rows = [cells for part in parts.values() for cells in part["rows"]]
+    write_csv(folder / INDEX, [*_COLUMNS, *columns], rows)
+    manifest = {
+        "images": {split: _class_counts(rows, split) for split in SPLITS},
+        "shards": {f"{name}.tar": part["sha256"] for name, part in parts.items()},
+        **(notes or {}),
+    }
+    write_text_whole(folder / MANIFEST, json.dumps(manifest, indent=1) + "\n")
+    return manifest
+
+
+class ImageSet:
+    """A finished set, opened for reading.
+
+    Raises InputError where the folder is not a finished set, naming what is missing.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        for name in (INDEX, MANIFEST):
+            if not (folder / name).is_file():
+                raise InputError(f"{folder} is not a finished set: it has no {name}; re-run the stage that makes it")
+        self.folder = folder
+        self.manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
+        with (folder / INDEX).open(newline="") as file:
+            self.rows = [Row.from_cells(cells) for cells in csv.DictReader(file)]
+        self._handles: dict[str, int] = {}
+
+    def split(self, split: str) -> list[Row]:
+        """The rows of one split, in the index's order."""
+        return [row for row in self.rows if row.split == split]
+
+    def read(self, row: Row) -> bytes:
+        """The bytes of one image.
+
+        Raises InputError where the shard is shorter than its index says.
+        """
+        if row.shard not in self._handles:
+            self._handles[row.shard] = os.open(self.folder / row.shard, os.O_RDONLY)
+        data = os.pread(self._handles[row.shard], row.size, row.offset)
+        if len(data) != row.size:
+            raise InputError(
+                f"{self.folder / row.shard} ends before image {row.id} (expected {row.size} bytes at {row.offset}, "
+                f"got {len(data)}): pull or render the set again"
+            )
+        return data
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the shards."""
+        for handle in self._handles.values():
+            os.close(handle)
+        self._handles.clear()
+
+
+def corrupt_shards(images: ImageSet) -> Iterator[str]:
+    """The shards whose bytes are not those that were written (by SHA-256), or that are missing."""
+    for shard, expected in images.manifest["shards"].items():
+        path = images.folder / shard
+        if not path.is_file():
+            yield shard
+            continue
+        with path.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != expected:
+                yield shard
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write a CSV file whole: a kill leaves the old one or the new one."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text_whole(path, text.getvalue())
+
+
+def write_text_whole(path: Path, text: str) -> None:
+    """Write a text file whole: a kill leaves the old one or the new one."""
+    partial = path.with_name(f"{path.name}.tmp")
+    partial.write_text(text)
+    os.replace(partial, path)
+
+
+def _part_path(folder: Path, shard: str) -> Path:
+    return folder / PARTS / f"{Path(shard).stem}.json"
+
+
+def _class_counts(rows: Sequence[Mapping[str, Any]], split: str) -> dict[str, int]:
+    labels = [int(row["label"]) for row in rows if row["split"] == split]
+    return {CLASS_FOLDERS[label]: labels.count(label) for label in sorted(set(labels))}

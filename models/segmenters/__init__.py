@@ -1,0 +1,1 @@
+"""Ways to find the foreground of a photo, behind one Protocol."""

@@ -32,65 +32,57 @@ class Box(NamedTuple):
 
 
 class CentreCrop(NamedTuple):
-    """Resize so that the shorter side is `resize` pixels, then cut the central `crop` x `crop` square.
+    """The central square of a photo at `crop` pixels: `crop / resize` of the shorter side, scaled.
 
-    Source: the geometry of ImageNet-9 (256 and 224). `resize` and `crop` scale together for other sizes.
+    Source: ImageNet-9 resizes the shorter side to 256 and cuts the central 224. Cutting first and scaling the window alone
+    gives the same view (the corner is rounded to the photo's pixels) in half the time.
     """
 
     resize: int = 256
     crop: int = 224
 
-    def resized_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """(height, width) of a photo of `size` after the resize."""
+    def window(self, size: tuple[int, int]) -> Box:
+        """The square of a photo of `size` (height, width) that becomes the crop."""
         height, width = size
-        scale = self.resize / min(height, width)
-        return max(round(height * scale), self.resize), max(round(width * scale), self.resize)
-
-    def corner(self, size: tuple[int, int]) -> tuple[int, int]:
-        """(x, y) of the crop's upper left corner in the resized photo."""
-        height, width = self.resized_size(size)
-        return (width - self.crop) // 2, (height - self.crop) // 2
+        side = max(round(min(height, width) * self.crop / self.resize), 1)
+        x, y = (width - side) // 2, (height - side) // 2
+        return Box(x, y, x + side, y + side)
 
     def image(self, image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "c c 3"]:
         """The crop of an RGB photo."""
         return self._crop(image)
 
     def mask(self, mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "c c"]:
-        """The crop of a mask: a pixel is foreground where at least half of what it covers is."""
-        return self._crop(mask.view(np.uint8) * np.uint8(255)) >= 128
+        """The crop of a mask: a pixel is foreground where the mask, interpolated there, is at least one half."""
+        window = self.window((mask.shape[0], mask.shape[1]))
+        cut = mask.view(np.uint8)[window.y0 : window.y1, window.x0 : window.x1] * np.uint8(255)
+        return cv2.resize(cut, (self.crop, self.crop), interpolation=cv2.INTER_LINEAR) >= 128
 
     def box(self, box: Box, size: tuple[int, int]) -> Box:
         """The box of a photo of `size` in the crop's pixels, clipped to it (area 0 where it lies outside)."""
         return self._unclipped(box, size).clipped((self.crop, self.crop))
 
     def kept_share(self, box: Box, size: tuple[int, int]) -> float:
-        """The share of the (resized) box's area that lies inside the crop, in [0, 1]."""
+        """The share of the (scaled) box's area that lies inside the crop, in [0, 1]."""
         whole = self._unclipped(box, size)
         return self.box(box, size).area / whole.area if whole.area else 0.0
 
     def _unclipped(self, box: Box, size: tuple[int, int]) -> Box:
-        height, width = self.resized_size(size)
-        x, y = self.corner(size)
-        scale_x, scale_y = width / size[1], height / size[0]
-        return Box(
-            round(box.x0 * scale_x) - x,
-            round(box.y0 * scale_y) - y,
-            round(box.x1 * scale_x) - x,
-            round(box.y1 * scale_y) - y,
-        )
+        window = self.window(size)
+        scale = self.crop / (window.x1 - window.x0)
+        x, y = window.x0, window.y0
+        return Box(*(round((edge - corner) * scale) for edge, corner in zip(box, (x, y, x, y), strict=True)))
 
     def _crop(self, pixels: np.ndarray) -> np.ndarray:
-        size = pixels.shape[:2]
-        x, y = self.corner(size)
-        resized = resize_pixels(pixels, self.resized_size(size))
-        return np.ascontiguousarray(resized[y : y + self.crop, x : x + self.crop])
+        window = self.window((pixels.shape[0], pixels.shape[1]))
+        return resize_pixels(pixels[window.y0 : window.y1, window.x0 : window.x1], (self.crop, self.crop))
 
 
 def resize_pixels(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Resize an `H W` or `H W 3` uint8 array to `size` (height, width): area averages down, bilinear up."""
     height, width = size
     if pixels.shape[:2] == size:
-        return pixels
+        return np.ascontiguousarray(pixels)
     shrinks = height < pixels.shape[0] or width < pixels.shape[1]
     return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 

@@ -1,4 +1,5 @@
-"""The only place that touches a codec. An image at rest is RGB uint8 `H W 3`; a mask is bool `H W`, True = foreground."""
+"""The only place that touches a codec. An image at rest is RGB uint8 `H W 3`; a mask is bool `H W`, True =
+foreground."""
 
 import io
 
@@ -38,8 +39,9 @@ def decode_mask(data: bytes) -> Bool[np.ndarray, "h w"]:
 
 
 def encode_mask(mask: Bool[np.ndarray, "h w"]) -> bytes:
-    """Encode a mask as an 8-bit PNG of 0 and 255 (level 1: masks compress well at once)."""
-    done, data = cv2.imencode(".png", mask.view(np.uint8) * np.uint8(255), [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    """Encode a mask as a 1-bit PNG (any viewer shows it black and white; level 1: masks compress well at once)."""
+    pixels = mask.view(np.uint8) * np.uint8(255)
+    done, data = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_BILEVEL, 1, cv2.IMWRITE_PNG_COMPRESSION, 1])
     if not done:
         raise ValueError(f"OpenCV could not encode a mask of shape {mask.shape}")
     return data.tobytes()

@@ -1,7 +1,8 @@
 """The nine superclasses of ImageNet-9 and where each ImageNet class belongs.
 
-Source: Xiao et al., "Noise or Signal: The Role of Image Backgrounds in Object Recognition" (ICLR 2021), section 2 and the
-mapping of its release; the table `imagenet_to_in9.csv` lists the 1,000 classes in ImageNet's order (sorted wnids).
+Source: Xiao et al., "Noise or Signal: The Role of Image Backgrounds in Object Recognition" (ICLR 2021), section 2
+and the mapping of its release; the table `imagenet_to_in9.csv` lists the 1,000 classes in ImageNet's order (sorted
+wnids).
 """
 
 import csv

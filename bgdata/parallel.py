@@ -20,7 +20,8 @@ def run_tasks(
 ) -> None:
     """Call `function(*task)` for each task in `workers` processes (1: in this one).
 
-    Each call returns how many units it finished; the bar counts to `total`. The first error stops the rest and is raised.
+    Each call returns how many units it finished; the bar counts to `total`. The first error stops the rest and is
+    raised.
     """
     with tqdm(total=total, desc=label, unit=unit, mininterval=1.0) as bar:
         if workers == 1 or len(tasks) <= 1:
@@ -39,7 +40,9 @@ def _run_in_processes(
     with ProcessPoolExecutor(count, mp_context=context, initializer=_start_worker, initargs=(os.getpid(),)) as pool:
         futures = [pool.submit(function, *task) for task in tasks]
         for future in futures:
-            future.add_done_callback(lambda done: None if done.cancelled() or done.exception() else bar.update(done.result()))
+            future.add_done_callback(
+                lambda done: None if done.cancelled() or done.exception() else bar.update(done.result())
+            )
         try:
             done, _ = wait(futures, return_when=FIRST_EXCEPTION)
             for future in done:

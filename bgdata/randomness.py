@@ -1,6 +1,7 @@
 """Random choices that depend on the seed and the image alone."""
 
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -14,3 +15,9 @@ def image_generator(seed: int, image_id: str, purpose: str = "") -> np.random.Ge
     digest = hashlib.sha256(f"{purpose}\0{image_id}".encode()).digest()
     words = np.frombuffer(digest, dtype="<u4")
     return np.random.default_rng([seed, *words.tolist()])
+
+
+def seeded_order(seed: int, image_ids: Sequence[str], purpose: str) -> list[int]:
+    """Positions of the ids in a random order that the other ids do not change: sorted by each id's own draw."""
+    draws = [image_generator(seed, image_id, purpose).integers(2**63) for image_id in image_ids]
+    return sorted(range(len(image_ids)), key=lambda position: (draws[position], image_ids[position]))

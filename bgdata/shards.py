@@ -1,8 +1,9 @@
 """Data sets as tar shards with an index: written deterministically, resumed by the shard, read at random.
 
 A set is a folder of uncompressed tars (`train-00000.tar`, `val-00000.tar`, ...), `index.csv` with one row an image, and
-`manifest.json`, written last. A tar's members are named as in the official ImageNet-9 release (`00_dog/<stem>.JPEG`), so
-`tar -x`, WebDataset and Hugging Face read it as it is, and offset and size give random access.
+`manifest.json`, written last. A tar's members are named as in the official ImageNet-9 release
+(`00_dog/<stem>.JPEG`), so `tar -x`, WebDataset and Hugging Face read it as it is, and offset and size give random
+access.
 """
 
 import csv
@@ -14,7 +15,7 @@ import tarfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from bgdata.errors import InputError
 from bgdata.labels import CLASS_FOLDERS
@@ -50,12 +51,19 @@ class Row:
         return {column: getattr(self, column) for column in _COLUMNS} | dict(self.extra)
 
     @classmethod
-    def from_cells(cls, cells: Mapping[str, str]) -> Self:
+    def from_cells(cls, cells: Mapping[str, str]) -> "Row":
         """The row of an index's cells."""
-        known = {column: cells[column] for column in ("id", "split", "wnid", "name", "shard")}
-        numbers = {column: int(cells[column]) for column in ("label", "offset", "size")}
-        extra = {column: cell for column, cell in cells.items() if column not in _COLUMNS}
-        return cls(**known, **numbers, extra=extra)
+        return cls(
+            id=cells["id"],
+            split=cells["split"],
+            label=int(cells["label"]),
+            wnid=cells["wnid"],
+            name=cells["name"],
+            shard=cells["shard"],
+            offset=int(cells["offset"]),
+            size=int(cells["size"]),
+            extra={column: cell for column, cell in cells.items() if column not in _COLUMNS},
+        )
 
 
 def member_name(label: int, stem: str, ending: str = "JPEG") -> str:
@@ -68,28 +76,49 @@ def shard_name(split: str, number: int) -> str:
     return f"{split}-{number:05d}.tar"
 
 
-def write_shard(folder: Path, shard: str, members: Iterable[tuple[Row, bytes]]) -> None:
-    """Write one shard and its part of the index; a kill leaves either both or nothing that counts.
+class ShardWriter:
+    """Writes one shard and its part of the index; a kill leaves either both or nothing that counts.
 
-    The bytes depend on the members alone (fixed owner, mode and time).
+    The bytes depend on what is added alone (fixed owner, mode and time). A context manager: leaving it well finishes.
     """
-    (folder / PARTS).mkdir(parents=True, exist_ok=True)
-    partial = folder / f"{shard}.tmp"
-    rows = []
-    with tarfile.open(partial, "w", format=tarfile.USTAR_FORMAT) as tar:
+
+    def __init__(self, folder: Path, shard: str) -> None:
+        (folder / PARTS).mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._shard = shard
+        self._partial = folder / f"{shard}.tmp"
+        self._file = self._partial.open("wb")
+        self._rows: list[dict[str, Any]] = []
+
+    def add(self, row: Row, data: bytes) -> None:
+        """Append one image; the row's place in the shard is filled in here."""
+        header = tarfile.TarInfo(row.name)
+        header.size = len(data)
+        header.mode = 0o644
+        place = {"shard": self._shard, "offset": self._file.tell() + tarfile.BLOCKSIZE, "size": len(data)}
+        # Not TarFile.addfile: it costs as much as two JPEG encodes. A header, the data, zeros up to the next block.
+        self._file.write(header.tobuf(tarfile.USTAR_FORMAT) + data + bytes(-len(data) % tarfile.BLOCKSIZE))
+        self._rows.append(row.to_cells() | place)
+
+    def __enter__(self) -> "ShardWriter":
+        return self
+
+    def __exit__(self, failure: type[BaseException] | None, *_: object) -> None:
+        with self._file:
+            self._file.write(bytes(2 * tarfile.BLOCKSIZE))
+        if failure is not None:
+            return
+        with self._partial.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        self._partial.replace(self._folder / self._shard)
+        write_text_whole(_part_path(self._folder, self._shard), json.dumps({"sha256": digest, "rows": self._rows}))
+
+
+def write_shard(folder: Path, shard: str, members: Iterable[tuple[Row, bytes]]) -> None:
+    """Write one shard whole (see `ShardWriter`)."""
+    with ShardWriter(folder, shard) as writer:
         for row, data in members:
-            header = tarfile.TarInfo(row.name)
-            header.size = len(data)
-            header.mode = 0o644
-            offset = tar.offset + tarfile.BLOCKSIZE
-            tar.addfile(header, io.BytesIO(data))
-            cells = row.to_cells() | {"shard": shard, "offset": offset, "size": len(data)}
-            rows.append(Row.from_cells({column: str(cell) for column, cell in cells.items()}))
-    with partial.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    os.replace(partial, folder / shard)
-    part = {"sha256": digest, "rows": [row.to_cells() for row in rows]}
-    write_text_whole(_part_path(folder, shard), json.dumps(part))
+            writer.add(row, data)
 
 
 def shard_is_written(folder: Path, shard: str) -> bool:
@@ -115,24 +144,34 @@ def finish_set(folder: Path, *, columns: Sequence[str] = (), notes: Mapping[str,
 
 
 class ImageSet:
-    """A finished set, opened for reading.
+    """A finished set, opened for reading; `rows` are those of the index, or the caller's (a worker reads no index).
 
     Raises InputError where the folder is not a finished set, naming what is missing.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, rows: Sequence[Row] | None = None) -> None:
         for name in (INDEX, MANIFEST):
             if not (folder / name).is_file():
                 raise InputError(f"{folder} is not a finished set: it has no {name}; re-run the stage that makes it")
         self.folder = folder
         self.manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
-        with (folder / INDEX).open(newline="") as file:
-            self.rows = [Row.from_cells(cells) for cells in csv.DictReader(file)]
+        self.rows = _read_index(folder / INDEX) if rows is None else list(rows)
         self._handles: dict[str, int] = {}
 
     def split(self, split: str) -> list[Row]:
         """The rows of one split, in the index's order."""
         return [row for row in self.rows if row.split == split]
+
+    def by_id(self, ids: Iterable[str]) -> list[Row]:
+        """The rows of these ids, in their order.
+
+        Raises InputError where the set lacks one.
+        """
+        found = {row.id: row for row in self.rows}
+        try:
+            return [found[image_id] for image_id in ids]
+        except KeyError as error:
+            raise InputError(f"{self.folder} has no image {error.args[0]}: re-run the stage that makes it") from None
 
     def read(self, row: Row) -> bytes:
         """The bytes of one image.
@@ -149,7 +188,7 @@ class ImageSet:
             )
         return data
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "ImageSet":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -187,7 +226,12 @@ def write_text_whole(path: Path, text: str) -> None:
     """Write a text file whole: a kill leaves the old one or the new one."""
     partial = path.with_name(f"{path.name}.tmp")
     partial.write_text(text)
-    os.replace(partial, path)
+    partial.replace(path)
+
+
+def _read_index(path: Path) -> list[Row]:
+    with path.open(newline="") as file:
+        return [Row.from_cells(cells) for cells in csv.DictReader(file)]
 
 
 def _part_path(folder: Path, shard: str) -> Path:

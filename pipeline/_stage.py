@@ -68,8 +68,8 @@ def workspace(stage: str, *, settings: Any, inputs: Mapping[str, Path], outs: Ma
 
     `inputs` are files whose bytes identify what is read (manifests); with the settings and the project modules that the
     stage has imported they make the fingerprint: another fingerprint starts anew. `outs` maps names in the scratch
-    folder to where they go. Files are linked, not moved, and the folder stays until DVC has recorded the outs: a kill in
-    between loses nothing.
+    folder to where they go. Files are linked, not moved, and the folder stays until DVC has recorded the outs: a
+    kill in between loses nothing.
     """
     base = Path(os.environ.get("WORK_DIR", ".work"))
     _sweep(base)
@@ -98,7 +98,7 @@ def _fingerprint(settings: Any, inputs: Mapping[str, Path]) -> str:
     for name, path in sorted(inputs.items()):
         digest.update(f"\0{name}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
     root = Path(__file__).resolve().parent.parent
-    files = {Path(module.__file__) for module in list(sys.modules.values()) if getattr(module, "__file__", None)}
+    files = {Path(file) for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None))}
     for file in sorted(path for path in files if path.suffix == ".py" and path.is_relative_to(root)):
         parts = file.relative_to(root).parts
         if parts[0] in ("bgdata", "models", "pipeline"):

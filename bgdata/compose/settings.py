@@ -16,7 +16,9 @@ class RenderSettings(Settings):
     jpeg_quality: int = Field(ge=1, le=100)
     edge: Literal["hard", "soft"] = Field(description="hard: by mask; soft: by an alpha with a feathered edge")
     feather: float = Field(gt=0, description="sigma of the soft edge, pixels")
-    mixed_rand_from: Literal["any_class", "other_class"] = Field(description="whether mixed_rand may draw the same class")
+    mixed_rand_from: Literal["any_class", "other_class"] = Field(
+        description="whether mixed_rand may draw the same class"
+    )
     per_class: PerClass
     images_per_shard: int = Field(ge=1)
 

@@ -1,0 +1,114 @@
+"""The first pass of rendering: every photo decoded and cropped once, into a memory map.
+
+The mixed variants paste a photo onto the background of any other one; with the crops at hand no photo is decoded twice.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+
+from bgdata.compose.background import has_strip
+from bgdata.errors import InputError
+from bgdata.geometry import Box, CentreCrop, mask_box
+from bgdata.io import decode_image, decode_mask
+from bgdata.parallel import run_tasks
+from bgdata.shards import ImageSet, Row, write_text_whole
+
+_CHUNK = 256
+
+
+@dataclass(frozen=True)
+class Crops:
+    """The crops of a set's photos, by position: pixels `n c c 3`, masks `n c c`, boxes, and reasons to leave one out.
+
+    A box is the annotated one joined with the mask's, so that no foreground is left in a background.
+    """
+
+    pixels: UInt8[np.ndarray, "n c c 3"]
+    masks: Bool[np.ndarray, "n c c"]
+    boxes: list[Box | None]
+    reasons: list[str | None]
+
+
+def crop_photos(photos: Path, masks: Path, rows: Sequence[Row], *, crop: CentreCrop, work: Path, workers: int) -> Crops:
+    """Decode and crop the photos `rows` (those that have a mask, in order) in parallel; goes on after a kill.
+
+    Raises InputError where a mask's size is not its photo's.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    shape = (len(rows), crop.crop, crop.crop)
+    for name, dtype, full in (("pixels", np.uint8, (*shape, 3)), ("masks", np.bool_, shape)):
+        if not (work / f"{name}.npy").exists():
+            np.lib.format.open_memmap(work / f"{name}.npy", mode="w+", dtype=dtype, shape=full)
+    ids = [row.id for row in rows]
+    tasks = [
+        (photos, masks, ids[start : start + _CHUNK], start, crop, work)
+        for start in range(0, len(ids), _CHUNK)
+        if not _part(work, start).exists()
+    ]
+    run_tasks(
+        _crop_chunk, tasks, workers=workers, total=sum(len(task[2]) for task in tasks), label="decode", unit="photo"
+    )
+    parts = [part for start in range(0, len(ids), _CHUNK) for part in json.loads(_part(work, start).read_text())]
+    return open_crops(
+        work, [Box(*part["box"]) if part["box"] else None for part in parts], [part["reason"] for part in parts]
+    )
+
+
+def open_crops(work: Path, boxes: list[Box | None], reasons: list[str | None]) -> Crops:
+    """The crops that `crop_photos` left in `work`, as read-only memory maps."""
+    pixels = np.load(work / "pixels.npy", mmap_mode="r")
+    return Crops(pixels=pixels, masks=np.load(work / "masks.npy", mmap_mode="r"), boxes=boxes, reasons=reasons)
+
+
+def _crop_chunk(photos: Path, masks: Path, ids: Sequence[str], start: int, crop: CentreCrop, work: Path) -> int:
+    pixels = np.load(work / "pixels.npy", mmap_mode="r+")
+    crops = np.load(work / "masks.npy", mmap_mode="r+")
+    parts: list[dict[str, Any]] = []
+    with ImageSet(photos) as photo_set, ImageSet(masks) as mask_set:
+        photo_rows, mask_rows = photo_set.by_id(ids), mask_set.by_id(ids)
+        for position, (photo_row, mask_row) in enumerate(zip(photo_rows, mask_rows, strict=True), start):
+            image = decode_image(photo_set.read(photo_row))
+            mask = decode_mask(mask_set.read(mask_row))
+            _check_size(photo_row.id, image, mask)
+            pixels[position] = crop.image(image)
+            crops[position] = crop.mask(mask)
+            box = _joined_box(_annotated_box(photo_row), image.shape[:2], crops[position], crop)
+            parts.append({"box": box, "reason": _reason(box, crop)})
+    write_text_whole(_part(work, start), json.dumps(parts))
+    return len(ids)
+
+
+def _part(work: Path, start: int) -> Path:
+    return work / f"crops-{start:08d}.json"
+
+
+def _check_size(photo_id: str, image: np.ndarray, mask: np.ndarray) -> None:
+    if mask.shape != image.shape[:2]:
+        raise InputError(
+            f"mask {photo_id} is {mask.shape[0]}x{mask.shape[1]}, its image is {image.shape[0]}x{image.shape[1]} "
+            "(height x width): re-run the segment stage"
+        )
+
+
+def _annotated_box(row: Row) -> Box:
+    return Box(*(int(row.extra[key]) for key in ("x0", "y0", "x1", "y1")))
+
+
+def _joined_box(box: Box, size: tuple[int, int], mask: np.ndarray, crop: CentreCrop) -> Box | None:
+    shape = mask_box(mask)
+    if shape is None:
+        return None
+    box = crop.box(box, size)
+    return Box(min(box.x0, shape.x0), min(box.y0, shape.y0), max(box.x1, shape.x1), max(box.y1, shape.y1))
+
+
+def _reason(box: Box | None, crop: CentreCrop) -> str | None:
+    if box is None:
+        return "foreground_outside_crop"
+    return None if has_strip(box, (crop.crop, crop.crop)) else "no_background"

@@ -1,0 +1,185 @@
+"""The second pass of rendering: all variants of a photo at once, shard by shard, in several processes."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bgdata.compose.background import BackgroundChoice, tile_background
+from bgdata.compose.crops import Crops, crop_photos, open_crops
+from bgdata.compose.paste import feathered
+from bgdata.compose.settings import RenderSettings
+from bgdata.compose.variants import FG_MASK, MIXED, UNMIXED, VARIANTS, Cutout, mixed
+from bgdata.errors import InputError
+from bgdata.geometry import Box, CentreCrop
+from bgdata.io import encode_jpeg, encode_mask
+from bgdata.parallel import run_tasks
+from bgdata.randomness import image_generator, seeded_order
+from bgdata.shards import (
+    SPLITS,
+    ImageSet,
+    Row,
+    ShardWriter,
+    finish_set,
+    member_name,
+    shard_is_written,
+    shard_name,
+    write_csv,
+)
+
+SETS = (*VARIANTS, FG_MASK)
+COLUMNS = ("background", "background_label", "x0", "y0", "x1", "y1")
+REJECTED_COLUMNS = ("id", "split", "label", "reason")
+
+
+@dataclass(frozen=True)
+class PlannedPhoto:
+    """One photo to render: its position among the crops, its box, and whose background each mixed variant takes."""
+
+    row: Row
+    position: int
+    box: Box
+    backgrounds: dict[str, tuple[str, int, int, Box]]  # mixed variant: (id, label, position, box)
+
+
+def render_sets(photos: Path, masks: Path, *, settings: RenderSettings, seed: int, work: Path, workers: int) -> None:
+    """Render the eight variants and `fg_mask` of all photos that have a mask, each a set in `work/<variant>`.
+
+    Photos whose foreground lies outside the crop, or whose box leaves no background, are left out and counted. The
+    bytes depend on the photos, masks, settings and seed, not on the workers; a killed run goes on.
+
+    Raises InputError where a class has too few photos for its mixed variants.
+    """
+    with ImageSet(photos) as photo_set, ImageSet(masks) as mask_set:
+        rows = photo_set.by_id([row.id for row in mask_set.rows])
+    crop = CentreCrop(settings.resize, settings.size)
+    crops = crop_photos(photos, masks, rows, crop=crop, work=work / "crops", workers=workers)
+    plan, rejected = plan_photos(rows, crops, settings=settings, seed=seed)
+    tasks = list(_shard_tasks(plan, settings, work))
+    run_tasks(
+        _render_shard, tasks, workers=workers, total=sum(len(task[0]) for task in tasks), label="render", unit="photo"
+    )
+    reasons = [row["reason"] for row in rejected]
+    notes = {
+        "seed": seed,
+        "settings": settings.model_dump(),
+        "rejected": {reason: reasons.count(reason) for reason in sorted(set(reasons))},
+    }
+    for name in SETS:
+        finish_set(work / name, columns=COLUMNS, notes=notes)
+        write_csv(work / name / "rejected.csv", REJECTED_COLUMNS, rejected)
+
+
+def plan_photos(
+    rows: Sequence[Row], crops: Crops, *, settings: RenderSettings, seed: int
+) -> tuple[list[PlannedPhoto], list[dict[str, Any]]]:
+    """Decide what is rendered and every background, from (seed, image id) alone; returns (plan, rejected rows)."""
+    reasons = list(crops.reasons)
+    for positions in _by_class(rows, reasons).values():
+        limit = getattr(settings.per_class, rows[positions[0]].split)
+        order = seeded_order(seed, [rows[position].id for position in positions], "render.per_class")
+        for surplus in order[limit:] if limit else []:
+            reasons[positions[surplus]] = "class_is_full"
+    rejected = [
+        {"id": row.id, "split": row.split, "label": row.label, "reason": reason}
+        for row, reason in zip(rows, reasons, strict=True)
+        if reason
+    ]
+    places = {row.id: position for position, row in enumerate(rows)}
+    by_class = _by_class(rows, reasons)
+    plan = []
+    for split in SPLITS:
+        ids = {label: [rows[place].id for place in found] for (of, label), found in by_class.items() if of == split}
+        choices = _background_choices(BackgroundChoice(ids), settings)
+        for place in sorted(place for (of, _), found in by_class.items() if of == split for place in found):
+            plan.append(_plan_photo(rows[place], place, choices, places, crops.boxes, seed))  # noqa: PERF401
+    if not plan:
+        raise InputError("no photo is left to render: see rejected.csv of data/in9/masks and data/in9/photos")
+    return plan, rejected
+
+
+Choose = Callable[[str, int, np.random.Generator], tuple[str, int]]
+
+
+def _background_choices(choice: BackgroundChoice, settings: RenderSettings) -> dict[str, Choose]:
+    rand = choice.any_class if settings.mixed_rand_from == "any_class" else choice.other_class
+    return dict(zip(MIXED, (choice.same_class, rand, choice.next_class), strict=True))
+
+
+def _plan_photo(
+    row: Row,
+    position: int,
+    choices: dict[str, Choose],
+    places: dict[str, int],
+    boxes: Sequence[Box | None],
+    seed: int,
+) -> PlannedPhoto:
+    backgrounds = {}
+    for variant, choose in choices.items():
+        other, label = choose(row.id, row.label, image_generator(seed, row.id, variant))
+        backgrounds[variant] = (other, label, places[other], _present(boxes[places[other]]))
+    return PlannedPhoto(row, position, _present(boxes[position]), backgrounds)
+
+
+def _present(box: Box | None) -> Box:
+    assert box is not None, "photos without a box were left out of the plan"
+    return box
+
+
+def _by_class(rows: Sequence[Row], reasons: Sequence[str | None]) -> dict[tuple[str, int], list[int]]:
+    places: dict[tuple[str, int], list[int]] = {}
+    for position, (row, reason) in enumerate(zip(rows, reasons, strict=True)):
+        if reason is None:
+            places.setdefault((row.split, row.label), []).append(position)
+    return places
+
+
+def _shard_tasks(
+    plan: Sequence[PlannedPhoto], settings: RenderSettings, work: Path
+) -> Iterator[tuple[list[PlannedPhoto], str, RenderSettings, Path]]:
+    for split in SPLITS:
+        photos = [photo for photo in plan if photo.row.split == split]
+        for number, start in enumerate(range(0, len(photos), settings.images_per_shard)):
+            shard = shard_name(split, number)
+            if not all(shard_is_written(work / name, shard) for name in SETS):
+                yield photos[start : start + settings.images_per_shard], shard, settings, work
+
+
+def _render_shard(photos: Sequence[PlannedPhoto], shard: str, settings: RenderSettings, work: Path) -> int:
+    crops = open_crops(work / "crops", [], [])
+    with ExitStack() as stack:
+        writers = {name: stack.enter_context(ShardWriter(work / name, shard)) for name in SETS}
+        for photo in photos:
+            for name, row, data in _render_photo(photo, crops, settings):
+                writers[name].add(row, data)
+    return len(photos)
+
+
+def _render_photo(photo: PlannedPhoto, crops: Crops, settings: RenderSettings) -> Iterator[tuple[str, Row, bytes]]:
+    mask = np.asarray(crops.masks[photo.position])
+    alpha = mask if settings.edge == "hard" else feathered(mask, settings.feather)
+    cutout = Cutout(np.asarray(crops.pixels[photo.position]), alpha, photo.box)
+    for variant, make in UNMIXED.items():
+        yield variant, _row(photo, photo.row.id), encode_jpeg(make(cutout), settings.jpeg_quality)
+    for variant, (other, label, position, box) in photo.backgrounds.items():
+        background = tile_background(np.asarray(crops.pixels[position]), box)
+        row = _row(photo, f"fg_{photo.row.id}_bg_{other}", background=other, background_label=label)
+        yield variant, row, encode_jpeg(mixed(cutout, background), settings.jpeg_quality)
+    yield FG_MASK, _row(photo, photo.row.id, ending="png"), encode_mask(mask)
+
+
+def _row(
+    photo: PlannedPhoto, stem: str, *, ending: str = "JPEG", background: str = "", background_label: int | str = ""
+) -> Row:
+    box = {name: str(value) for name, value in zip(("x0", "y0", "x1", "y1"), photo.box, strict=True)}
+    return Row(
+        id=photo.row.id,
+        split=photo.row.split,
+        label=photo.row.label,
+        wnid=photo.row.wnid,
+        name=member_name(photo.row.label, stem, ending),
+        extra={"background": background, "background_label": str(background_label), **box},
+    )

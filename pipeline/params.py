@@ -1,0 +1,178 @@
+"""The whole of params.yaml: its types, the merge of the profile, and the settings of each stage and item."""
+
+import difflib
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from bgdata.compose.settings import MixSettings, RenderSettings
+from bgdata.errors import InputError
+from bgdata.ingest.settings import IngestSettings
+from bgdata.settings import Settings
+from bgdata.synthetic.settings import SyntheticSettings
+from models.segmenters.settings import SegmentSettings
+from models.training.settings import RecipeSettings, TrainSettings
+
+# The name becomes a stage's name and a folder's.
+RecipeName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+$")]
+PROFILES = ("demo", "imagenet")
+
+
+class RuntimeSettings(Settings):
+    """`runtime`: where and how to run; changes no result."""
+
+    device: str = Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    workers: int | Literal["auto"]
+    eval_batch: int = Field(ge=1)
+    imagenet: str | None
+
+    @model_validator(mode="after")
+    def _has_workers(self) -> "RuntimeSettings":
+        if self.workers != "auto" and self.workers < 1:
+            raise ValueError("workers must be auto, or at least 1")
+        return self
+
+    def resolved_workers(self) -> int:
+        """The number of processes; `auto` is one for each core that this process may use."""
+        if self.workers != "auto":
+            return self.workers
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class FetchSettings(Settings):
+    """`fetch`."""
+
+    source: Literal["synthetic", "imagenet"]
+    synthetic: SyntheticSettings
+
+
+class EvaluateSegmentationSettings(Settings):
+    """`evaluate_segmentation`."""
+
+    photos: int = Field(ge=1, description="photos in the seeded sample")
+
+
+class Params(Settings):
+    """params.yaml with its profile merged in."""
+
+    seed: int = Field(ge=0)
+    runtime: RuntimeSettings
+    fetch: FetchSettings
+    ingest: IngestSettings
+    segment: SegmentSettings
+    evaluate_segmentation: EvaluateSegmentationSettings
+    render: RenderSettings
+    mix: dict[Literal["mixup", "cutmix"], MixSettings]
+    train: TrainSettings
+    recipes: dict[RecipeName, RecipeSettings]
+
+    @model_validator(mode="after")
+    def _recipes_have_data(self) -> "Params":
+        for name, recipe in self.recipes.items():
+            if recipe.data in ("mixup", "cutmix") and recipe.data not in self.mix:
+                raise ValueError(f"recipes.{name}.data is {recipe.data}, but mix.{recipe.data} is not there")
+        return self
+
+
+def read_params(path: Path) -> Params:
+    """Read, merge and validate the whole file, all profiles of it.
+
+    Raises InputError with one line for each mistake, each with its YAML path.
+    """
+    try:
+        raw = YAML(typ="safe", pure=True).load(path)
+    except YAMLError as error:
+        raise InputError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(raw, dict) or raw.get("profile") not in PROFILES or not isinstance(raw.get("profiles"), dict):
+        raise InputError(f"{path}: profile must be one of {', '.join(PROFILES)}, and profiles must hold their settings")
+    sections = {key: value for key, value in raw.items() if key not in ("profile", "profiles")}
+    mistakes: dict[str, None] = {}
+    for name in raw["profiles"]:
+        if name not in PROFILES:
+            mistakes[f"profiles.{name}: unknown profile (known: {', '.join(PROFILES)})"] = None
+    merged: dict[str, Params] = {}
+    for name in PROFILES:
+        overrides = raw["profiles"].get(name) or {}
+        mistakes |= dict.fromkeys(_doubly_set(sections, overrides, f"profiles.{name}"))
+        try:
+            merged[name] = Params.model_validate(_merge(sections, overrides))
+        except ValidationError as error:
+            mistakes |= dict.fromkeys(_sentence(detail, overrides, name) for detail in error.errors())
+    if mistakes:
+        raise InputError(f"{path} has {len(mistakes)} mistakes:\n" + "\n".join(f"  {mistake}" for mistake in mistakes))
+    return merged[raw["profile"]]
+
+
+def resolve_settings(params: Params) -> dict[str, Any]:
+    """The settings of each stage and item, by the name of its file: only what it uses, so only its changes rerun it."""
+    seed = {"seed": params.seed}
+    source = params.fetch.source
+    fetch = {"source": source} | ({"synthetic": params.fetch.synthetic.model_dump()} if source == "synthetic" else {})
+    segment = params.segment.model_dump()
+    if params.segment.method != "grabcut":
+        del segment["grabcut"]
+    encoding = {"jpeg_quality": params.render.jpeg_quality, "images_per_shard": params.render.images_per_shard}
+    resolved: dict[str, Any] = {
+        "runtime": params.runtime.model_dump() | {"workers": params.runtime.resolved_workers()},
+        "fetch": fetch | seed,
+        "ingest": params.ingest.model_dump() | {"source": source} | seed,
+        "segment": segment | seed,
+        "evaluate_segmentation": params.evaluate_segmentation.model_dump()
+        | params.segment.model_dump(include={"grabcut", "clean"})
+        | seed,
+        "render": params.render.model_dump() | seed,
+        "report": {"recipes": list(params.recipes), "source": source, "train": params.train.model_dump()} | seed,
+    }
+    for method, mix in params.mix.items():
+        resolved[f"mix-{method}"] = {"mix": mix.model_dump()} | encoding | seed
+    for name, recipe in params.recipes.items():
+        train = params.train.model_dump(exclude=set() if recipe.background == "dynamic" else {"p"})
+        resolved[f"train-{name}"] = {"recipe": {"name": name} | recipe.model_dump(), "train": train} | seed
+    return resolved
+
+
+def _merge(sections: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(sections)
+    for key, value in overrides.items():
+        below = merged.get(key)
+        merged[key] = _merge(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _doubly_set(sections: Any, overrides: Any, path: str) -> Iterator[str]:
+    for key, value in overrides.items():
+        if key not in sections:
+            continue
+        if isinstance(value, dict) and isinstance(sections[key], dict):
+            yield from _doubly_set(sections[key], value, f"{path}.{key}")
+        else:
+            place = f"{path}.{key}".split(".", 2)[2]
+            yield f"{path}.{key}: also set as {place}; keep one (in the profile where the profiles differ)"
+
+
+def _sentence(detail: ErrorDetails, overrides: Mapping[str, Any], profile: str) -> str:
+    keys = [str(key) for key in detail["loc"] if key not in ("[key]", "int", "literal['auto']")]
+    value: Any = overrides
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    in_profile = value is not None
+    path = ".".join([*(["profiles", profile] if in_profile else []), *keys]) or "params.yaml"
+    if detail["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(keys[-1], _known_keys(), n=1)
+        return f"{path}: unknown key" + (f" (did you mean {near[0]}?)" if near else "")
+    if detail["type"] == "missing":
+        return f"{path}: missing (set it there, or in profiles.{profile})"
+    if detail["type"] == "value_error":
+        return f"{path}: {detail['msg'].removeprefix('Value error, ')}"
+    return f"{path}: {detail['input']!r} is wrong: {re.sub('^Input', 'it', detail['msg'])}"
+
+
+def _known_keys() -> set[str]:
+    return {key for model in Settings.__subclasses__() for key in model.model_fields}

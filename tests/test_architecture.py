@@ -1,0 +1,85 @@
+"""Imports go one way, and dvc.yaml names every module that a stage's code imports."""
+
+import ast
+from functools import cache
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).resolve().parent.parent
+FLOORS = {"bgdata": 0, "models": 1, "pipeline": 2}
+
+
+def module_path(name: str) -> Path | None:
+    stem = ROOT / name.replace(".", "/")
+    for path in (stem.with_suffix(".py"), stem / "__init__.py"):
+        if path.is_file():
+            return path.relative_to(ROOT)
+    return None
+
+
+@cache
+def local_imports(path: Path) -> frozenset[Path]:
+    """The project's modules that a file imports itself, the packages on the way to them included."""
+    found = set()
+    for node in ast.walk(ast.parse((ROOT / path).read_text())):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        for name in names:
+            if name.split(".")[0] in FLOORS:
+                parts = name.split(".")
+                found |= {module_path(".".join(parts[: depth + 1])) for depth in range(len(parts))}
+    return frozenset(path for path in found if path)
+
+
+def closure(path: Path) -> set[Path]:
+    """All project modules that running a file imports, itself included."""
+    reached: set[Path] = set()
+    pending = [path, *(Path(*path.parts[:depth]) / "__init__.py" for depth in range(1, len(path.parts)))]
+    while pending:
+        current = pending.pop()
+        if current not in reached:
+            reached.add(current)
+            pending += local_imports(current)
+    return reached
+
+
+def stages() -> dict[str, dict]:
+    definitions = YAML(typ="safe", pure=True).load(ROOT / "dvc.yaml")["stages"]
+    return {name: stage.get("do", stage) for name, stage in definitions.items()}
+
+
+@pytest.mark.parametrize("path", [p.relative_to(ROOT) for room in FLOORS for p in (ROOT / room).rglob("*.py")], ids=str)
+def test_imports_go_one_way(path: Path) -> None:
+    for imported in local_imports(path):
+        assert FLOORS[imported.parts[0]] <= FLOORS[path.parts[0]], f"{path} imports {imported}"
+
+
+@pytest.mark.parametrize("name", stages())
+def test_a_stages_deps_name_all_code_that_it_runs(name: str) -> None:
+    stage = stages()[name]
+    module = stage["cmd"].split()[2]
+    deps = {Path(dep) for dep in stage["deps"]}
+    code = {path for path in closure(module_path(module)) if (ROOT / path).read_text().strip()}
+    missing = {str(path) for path in code if not any(dep == path or dep in path.parents for dep in deps)}
+    assert not missing, f"{name}: dvc does not follow imports; add {sorted(missing)} to its deps"
+    unused = {
+        str(dep) for dep in deps if dep.parts[0] in FLOORS and not any(dep == p or dep in p.parents for p in code)
+    }
+    assert not unused, f"{name}: {sorted(unused)} are deps, but not imported"
+
+
+def test_nobody_imports_a_stage_but_stages() -> None:
+    for path in (ROOT / "pipeline").glob("*.py"):
+        for imported in local_imports(path.relative_to(ROOT)):
+            if imported.parts[0] == "pipeline":
+                assert imported.name in ("__init__.py", "_stage.py", "params.py"), f"{path} imports {imported}"
+
+
+def test_dvc_config_holds_no_secret() -> None:
+    text = (ROOT / ".dvc/config").read_text()
+    assert not any(word in text for word in ("access_key", "secret", "password", "connection_string", "token"))

@@ -1,7 +1,5 @@
 """Drawings of dogs, big cats and primates. Each faces right, in free units with y down."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from bgdata.synthetic.shapes import Colour, Mark, Part, Points, blob, curve, ellipse, limb, placed, points
@@ -12,13 +10,13 @@ _BLACK: Colour = (22.0, 20.0, 22.0)
 
 def draw_retriever(rng: np.random.Generator) -> list[Part]:
     """Draw a long-legged dog with a raised head and hanging ears (Labrador retriever)."""
-    colour = coat(rng, vivid=0.12)
+    colour = coat(rng, vivid=0.06)
     return _dog(rng, colour, leg=rng.uniform(0.5, 0.66), depth=rng.uniform(0.9, 1.15), ear=rng.uniform(0.8, 1.05))
 
 
 def draw_basset(rng: np.random.Generator) -> list[Part]:
     """Draw a short-legged, long-eared dog with a saddle of a second colour (basset)."""
-    colour = coat(rng, vivid=0.12)
+    colour = coat(rng, vivid=0.06)
     leg = rng.uniform(0.28, 0.36)
     return _dog(rng, colour, leg=leg, depth=rng.uniform(1.0, 1.2), ear=rng.uniform(1.35, 1.7), saddle=True)
 
@@ -32,7 +30,9 @@ def _dog(
         (0.28, 0.25), (-0.12, 0.13), (-0.45, 0.08), (-0.7, 0.1),
     ) * (1, depth)  # fmt: skip
     lower = mixed(colour, (240, 232, 215), 0.8)
-    patch = (Mark((blob((-0.6, -0.5), (0.4, -0.5), (0.3, 0.05), (-0.1, 0.0), (-0.5, 0.06)),), contrasting(colour, rng)),)
+    patch = (
+        Mark((blob((-0.6, -0.5), (0.4, -0.5), (0.3, 0.05), (-0.1, 0.0), (-0.5, 0.06)),), contrasting(colour, rng)),
+    )
     coat_marks = (patch if saddle else ()) + fur(rng, body, colour)
     tail = limb(points((-0.68, -0.12), (-0.92, -0.3), (-0.98, rng.uniform(-0.75, -0.5))), (0.07, 0.05, 0.02))
     legs = lower if saddle else colour
@@ -54,7 +54,16 @@ def _dog(
 def _dog_leg(x: float, y: float, length: float, *, hind: bool, colour: Colour) -> list[Part]:
     """Draw a leg from the hip at (x, y); a hind leg has a thigh and a hock."""
     foot = y + length
-    paw = Part(blob((x - 0.07, foot), (x, foot - 0.07), (x + 0.12, foot - 0.03), (x + 0.13, foot + 0.03), (x - 0.06, foot + 0.03)), colour)
+    paw = Part(
+        blob(
+            (x - 0.07, foot),
+            (x, foot - 0.07),
+            (x + 0.12, foot - 0.03),
+            (x + 0.13, foot + 0.03),
+            (x - 0.06, foot + 0.03),
+        ),
+        colour,
+    )
     if hind:
         path = points((x, y), (x + 0.08, y + 0.45 * length), (x - 0.08, y + 0.7 * length), (x, foot))
         return [paw, Part(limb(path, (0.19, 0.12, 0.06, 0.055)), colour)]
@@ -86,13 +95,13 @@ def _eye(x: float, y: float, radius: float, *, iris: Colour = _BLACK) -> list[Pa
 
 def draw_tiger(rng: np.random.Generator) -> list[Part]:
     """Draw a striped big cat walking with a low head (tiger)."""
-    colour = coat(rng, vivid=0.12)
+    colour = coat(rng, vivid=0.06)
     return _cat(rng, colour, pattern=contrasting(colour, rng), mane=False)
 
 
 def draw_lion(rng: np.random.Generator) -> list[Part]:
     """Draw a maned big cat with a tufted tail (lion)."""
-    colour = coat(rng, vivid=0.12)
+    colour = coat(rng, vivid=0.06)
     return _cat(rng, colour, pattern=varied(toned(colour, 0.55), rng, amount=1.0), mane=True)
 
 
@@ -136,21 +145,37 @@ def _cat_leg(
 def _cat_head(rng: np.random.Generator, colour: Colour, pattern: Colour, *, mane: bool) -> list[Part]:
     """Draw a round cat's face about the origin, with a mane or with striped cheeks."""
     pale, wide = mixed(colour, (248, 240, 224), 0.7), rng.uniform(0.26, 0.3)
-    face = blob((-wide, 0.0), (-0.2, -0.21), (0, -0.26), (0.2, -0.21), (wide, 0.0), (0.22, 0.17), (0, 0.25), (-0.22, 0.17))
+    face = blob(
+        (-wide, 0.0), (-0.2, -0.21), (0, -0.26), (0.2, -0.21), (wide, 0.0), (0.22, 0.17), (0, 0.25), (-0.22, 0.17)
+    )
     parts = [_mane(rng, pattern)] if mane else []
     for side in (-1, 1):
         ear = Mark((ellipse(side * 0.2, -0.2, 0.05, 0.05),), toned(pale, 0.7))
         parts.append(Part(ellipse(side * 0.2, -0.23, 0.095, 0.095), toned(colour, 0.85), (ear,)))
-    streaks = tuple(points((s * x, y), (s * (x + 0.12), y - 0.04)) for s in (-1, 1) for x, y in ((0.16, 0.02), (0.16, 0.1), (0.1, -0.15)))
-    brow = (points((0, -0.26), (0, -0.14)), points((-0.05, -0.24), (-0.04, -0.16)), points((0.05, -0.24), (0.04, -0.16)))
+    streaks = tuple(
+        points((s * x, y), (s * (x + 0.12), y - 0.04))
+        for s in (-1, 1)
+        for x, y in ((0.16, 0.02), (0.16, 0.1), (0.1, -0.15))
+    )
+    brow = (
+        points((0, -0.26), (0, -0.14)),
+        points((-0.05, -0.24), (-0.04, -0.16)),
+        points((0.05, -0.24), (0.04, -0.16)),
+    )
     marks = () if mane else (Mark(streaks + brow, pattern, 0.032),)
     parts.append(Part(face, colour, marks))
-    parts.append(Part(blob((-0.14, 0.1), (0, 0.02), (0.14, 0.1), (0.11, 0.21), (0, 0.25), (-0.11, 0.21)), pale, roundness=0.5))
+    parts.append(
+        Part(blob((-0.14, 0.1), (0, 0.02), (0.14, 0.1), (0.11, 0.21), (0, 0.25), (-0.11, 0.21)), pale, roundness=0.5)
+    )
     parts += _eye(-0.11, -0.05, 0.04, iris=(214, 176, 60)) + _eye(0.11, -0.05, 0.04, iris=(214, 176, 60))
     mouth = (points((0, 0.1), (0, 0.16)), points((-0.08, 0.18), (0, 0.16), (0.08, 0.18)))
     lips = (Mark(mouth, _BLACK, 0.02),)
     nose = points((-0.06, 0.05), (0.06, 0.05), (0.0, 0.11))
-    return [*parts, Part(ellipse(0, 0.14, 0.09, 0.07), pale, lips, roundness=0.0), Part(nose, (120, 62, 60), roundness=0.3)]
+    return [
+        *parts,
+        Part(ellipse(0, 0.14, 0.09, 0.07), pale, lips, roundness=0.0),
+        Part(nose, (120, 62, 60), roundness=0.3),
+    ]
 
 
 def _mane(rng: np.random.Generator, colour: Colour) -> Part:
@@ -159,14 +184,18 @@ def _mane(rng: np.random.Generator, colour: Colour) -> Part:
     reach = np.where(np.arange(44) % 2, 0.42, 0.5) + rng.normal(0, 0.015, 44)
     outline = np.stack([reach * np.cos(turns), 1.12 * reach * np.sin(turns) + 0.05], axis=1)
     locks = tuple(np.stack([0.25 * tip, 0.95 * tip]) for tip in outline)
-    return Part(outline, colour, (Mark(locks[::2], toned(colour, 0.7), 0.02), Mark(locks[1::2], toned(colour, 1.15), 0.02)))
+    return Part(
+        outline, colour, (Mark(locks[::2], toned(colour, 0.7), 0.02), Mark(locks[1::2], toned(colour, 1.15), 0.02))
+    )
 
 
 def draw_chimpanzee(rng: np.random.Generator) -> list[Part]:
     """Draw an ape that sits facing the viewer, its long arms on its knees (chimpanzee)."""
-    colour = coat(rng, vivid=0.08)
+    colour = coat(rng, vivid=0.06)
     skin = mixed(coat(rng, vivid=0.0), (206, 160, 124), 0.65)
-    torso = blob((-0.3, -0.28), (0, -0.36), (0.3, -0.28), (0.38, 0.15), (0.34, 0.46), (0, 0.55), (-0.34, 0.46), (-0.38, 0.15))
+    torso = blob(
+        (-0.3, -0.28), (0, -0.36), (0.3, -0.28), (0.38, 0.15), (0.34, 0.46), (0, 0.55), (-0.34, 0.46), (-0.38, 0.15)
+    )
     belly = Mark((ellipse(0, 0.16, 0.2, 0.3),), mixed(colour, skin, 0.45))
     parts = [Part(torso, colour, (belly, *fur(rng, torso, colour, lean=(0, 1))))]
     raised = int(rng.integers(3))  # 0: both hands rest, 1 or 2: one arm is up
@@ -180,12 +209,15 @@ def draw_chimpanzee(rng: np.random.Generator) -> list[Part]:
         elbow = (side * 0.68, -0.36) if up else (side * rng.uniform(0.6, 0.72), -0.02)
         arm = limb(points((side * 0.26, -0.2), elbow, hand), (0.13, 0.1, 0.075))
         parts += [Part(arm, colour, fur(rng, arm, colour, lean=(0, 1))), Part(_hand(hand), skin)]
-    return [*parts, *placed(_ape_head(rng, colour, skin), shift=(rng.uniform(-0.05, 0.05), -0.52), angle=rng.uniform(-14, 14))]
+    return [
+        *parts,
+        *placed(_ape_head(rng, colour, skin), shift=(rng.uniform(-0.05, 0.05), -0.52), angle=rng.uniform(-14, 14)),
+    ]
 
 
 def draw_spider_monkey(rng: np.random.Generator) -> list[Part]:
     """Draw a slender monkey that hangs by its long arms, with a long curled tail (spider monkey)."""
-    colour = coat(rng, vivid=0.08)
+    colour = coat(rng, vivid=0.06)
     skin = mixed(coat(rng, vivid=0.0), (214, 168, 134), 0.6)
     sway = rng.uniform(-0.15, 0.15)
     torso = limb(points((0, -0.25), (0.02 + sway, 0.08), (sway, 0.36)), (0.2, 0.2, 0.17))
@@ -197,7 +229,10 @@ def draw_spider_monkey(rng: np.random.Generator) -> list[Part]:
         foot = (side * rng.uniform(0.25, 0.5) + sway, rng.uniform(0.8, 1.0))
         knee = (side * rng.uniform(0.34, 0.5) + sway, rng.uniform(0.5, 0.62))
         leg = limb(points((sway + side * 0.08, 0.36), knee, foot), (0.12, 0.085, 0.055))
-        parts += [Part(leg, toned(colour, 0.85), fur(rng, leg, colour, lean=(0, 1))), Part(ellipse(*foot, 0.1, 0.055), skin)]
+        parts += [
+            Part(leg, toned(colour, 0.85), fur(rng, leg, colour, lean=(0, 1))),
+            Part(ellipse(*foot, 0.1, 0.055), skin),
+        ]
         hand = (side * rng.uniform(0.3, 0.55), rng.uniform(-1.15, -0.95))
         if side < 0 and rng.random() < 0.4:
             hand = (-0.72, rng.uniform(-0.1, 0.2))
@@ -217,7 +252,18 @@ def _hand(at: tuple[float, float]) -> Points:
 def _ape_head(rng: np.random.Generator, colour: Colour, skin: Colour) -> list[Part]:
     """Draw a primate's face about the origin: side ears, a bare heart-shaped face and a broad muzzle."""
     skull = ellipse(0, -0.03, 0.27, 0.29)
-    face = blob((0, -0.1), (0.1, -0.17), (0.2, -0.1), (0.17, 0.06), (0.19, 0.17), (0, 0.27), (-0.19, 0.17), (-0.17, 0.06), (-0.2, -0.1), (-0.1, -0.17))
+    face = blob(
+        (0, -0.1),
+        (0.1, -0.17),
+        (0.2, -0.1),
+        (0.17, 0.06),
+        (0.19, 0.17),
+        (0, 0.27),
+        (-0.19, 0.17),
+        (-0.17, 0.06),
+        (-0.2, -0.1),
+        (-0.1, -0.17),
+    )
     mouth = curve(points((-0.12, 0.16), (0, 0.2), (0.12, 0.16)))
     nostrils = tuple(ellipse(s * 0.03, 0.06, 0.014, 0.012) for s in (-1, 1))
     muzzle = (Mark((mouth,), toned(skin, 0.4), 0.02), Mark(nostrils, toned(skin, 0.3)))

@@ -1,13 +1,11 @@
 """The eighteen kinds of drawn objects, two for each class, each standing for one ImageNet synset."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from bgdata.synthetic import beasts, creatures, things
+from bgdata.synthetic import beasts, crawlers, creatures, things
 from bgdata.synthetic.shapes import Part
 
 
@@ -28,12 +26,12 @@ KINDS: tuple[Kind, ...] = (
     Kind("n02007558", "flamingo", 1, creatures.draw_flamingo),
     Kind("n04285008", "sports car", 2, things.draw_sports_car),
     Kind("n03796401", "moving van", 2, things.draw_van),
-    Kind("n01677366", "common iguana", 3, creatures.draw_iguana),
-    Kind("n01669191", "box turtle", 3, creatures.draw_turtle),
+    Kind("n01677366", "common iguana", 3, crawlers.draw_iguana),
+    Kind("n01669191", "box turtle", 3, crawlers.draw_turtle),
     Kind("n02129604", "tiger", 4, beasts.draw_tiger),
     Kind("n02129165", "lion", 4, beasts.draw_lion),
-    Kind("n02167151", "ground beetle", 5, creatures.draw_beetle),
-    Kind("n02276258", "admiral", 5, creatures.draw_butterfly),
+    Kind("n02167151", "ground beetle", 5, crawlers.draw_beetle),
+    Kind("n02276258", "admiral", 5, crawlers.draw_butterfly),
     Kind("n02676566", "acoustic guitar", 6, things.draw_guitar),
     Kind("n03249569", "drum", 6, things.draw_drum),
     Kind("n02481823", "chimpanzee", 7, beasts.draw_chimpanzee),

@@ -4,8 +4,6 @@ A drawing is a list of `Part`s in free units (x right, y down), painted in order
 rendered, so that a drawing can be fitted to a wanted box.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -13,8 +11,9 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-Colour = tuple[float, float, float]
-Points = Float[np.ndarray, "n 2"]
+Number = int | float
+Colour = tuple[Number, Number, Number]
+Points = Float[np.ndarray, "_ 2"]
 Affine = Float[np.ndarray, "2 3"]
 
 _SHIFT = 4  # fractional bits of OpenCV's fixed point coordinates
@@ -49,12 +48,12 @@ class Sprite:
     corner: tuple[int, int]
 
 
-def points(*pairs: Sequence[float]) -> Points:
+def points(*pairs: Sequence[Number]) -> Points:
     """Return the (x, y) pairs as an array `n 2`."""
     return np.asarray(pairs, dtype=np.float64)
 
 
-def ellipse(x: float, y: float, rx: float, ry: float, *, angle: float = 0.0) -> Points:
+def ellipse(x: Number, y: Number, rx: Number, ry: Number, *, angle: Number = 0) -> Points:
     """Return the outline of an ellipse about (x, y) with radii rx, ry, turned by `angle` degrees (clockwise)."""
     turns = np.linspace(0, 2 * np.pi, 36, endpoint=False)
     ring = np.stack([rx * np.cos(turns), ry * np.sin(turns)], axis=1)
@@ -74,12 +73,12 @@ def curve(knots: Points, *, closed: bool = False, steps: int = 6) -> Points:
     return path if closed else np.concatenate([path, knots[-1:]])
 
 
-def blob(*pairs: Sequence[float]) -> Points:
+def blob(*pairs: Sequence[Number]) -> Points:
     """Return the smooth closed outline through the (x, y) pairs."""
     return curve(points(*pairs), closed=True)
 
 
-def limb(knots: Points, radii: Sequence[float]) -> Points:
+def limb(knots: Points, radii: Sequence[Number]) -> Points:
     """Return the outline of a tapered stroke along a smooth curve: `radii[i]` is the half width at knot i."""
     path = curve(knots)
     half = np.interp(np.linspace(0, len(radii) - 1, len(path)), np.arange(len(radii)), radii)[:, None]
@@ -90,7 +89,7 @@ def limb(knots: Points, radii: Sequence[float]) -> Points:
     return np.concatenate([start, path + across * half, end, (path - across * half)[::-1]])
 
 
-def placed(parts: Iterable[Part], *, shift: Sequence[float], angle: float = 0.0, scale: float = 1.0) -> list[Part]:
+def placed(parts: Iterable[Part], *, shift: Sequence[Number], angle: Number = 0, scale: Number = 1) -> list[Part]:
     """Return the parts scaled, turned by `angle` degrees about their origin and then moved by `shift`."""
     matrix = np.concatenate([scale * _rotation(angle), np.reshape(shift, (2, 1))], axis=1)
     return [_transformed(part, matrix) for part in parts]
@@ -201,7 +200,7 @@ def _transformed(part: Part, affine: np.ndarray) -> Part:
     return replace(part, outline=part.outline @ linear.T + shift, marks=marks)
 
 
-def _rotation(angle: float) -> np.ndarray:
+def _rotation(angle: Number) -> np.ndarray:
     """Return the 2 x 2 matrix that turns by `angle` degrees, clockwise on the screen as y points down."""
     cosine, sine = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
     return np.array([[cosine, -sine], [sine, cosine]])

@@ -1,13 +1,11 @@
 """Colours shared by all classes, and the marks that give a part its surface: fur, stripes, spots, scales, grain."""
 
-from __future__ import annotations
-
 import colorsys
 from collections.abc import Sequence
 
 import numpy as np
 
-from bgdata.synthetic.shapes import Colour, Mark, Points, curve, ellipse
+from bgdata.synthetic.shapes import Colour, Mark, Number, Points, curve, ellipse
 
 _NATURAL: tuple[Colour, ...] = (
     (124, 82, 48), (186, 142, 92), (222, 196, 152), (138, 130, 122), (66, 60, 58), (176, 92, 42), (206, 150, 62),
@@ -55,7 +53,9 @@ def contrasting(colour: Colour, rng: np.random.Generator) -> Colour:
     return toned(colour, rng.uniform(0.15, 0.4)) if bright else toned(colour, rng.uniform(1.45, 1.8))
 
 
-def fur(rng: np.random.Generator, outline: Points, colour: Colour, *, lean: Sequence[float] = (-0.8, 0.5)) -> tuple[Mark, ...]:
+def fur(
+    rng: np.random.Generator, outline: Points, colour: Colour, *, lean: Sequence[Number] = (-0.8, 0.5)
+) -> tuple[Mark, ...]:
     """Return short strokes of three tones over the outline's box, about along the direction `lean`."""
     low, extent = _box(outline)
     length = 0.09 * float(extent.max()) ** 0.5
@@ -80,7 +80,17 @@ def stripes(rng: np.random.Generator, outline: Points, colour: Colour, *, count:
         bend = rng.uniform(-0.5, 1.2) * half
         middle = (y0 + y1) / 2
         wedges.append(
-            curve(np.array([[x - half, y0], [x - half * 0.6 + bend, middle], [x - bend, y1], [x + half + bend, middle], [x + half, y0]]))
+            curve(
+                np.array(
+                    [
+                        [x - half, y0],
+                        [x - half * 0.6 + bend, middle],
+                        [x - bend, y1],
+                        [x + half + bend, middle],
+                        [x + half, y0],
+                    ]
+                )
+            )
         )
     return (Mark(tuple(wedges), colour),)
 
@@ -101,10 +111,9 @@ def scales(outline: Points, colour: Colour, *, pitch: float, width: float = 0.01
     low, extent = _box(outline)
     turns = np.linspace(-0.5 * np.pi, 0.5 * np.pi, 6)
     arc = np.stack([np.cos(turns), np.sin(turns)], axis=1) * pitch * 0.55
-    columns, rows = np.ceil(extent / (pitch * (0.8, 1.0))).astype(int) + 1
-    arcs = tuple(
-        low + ((i * 0.8) * pitch, (j + 0.5 * (i % 2)) * pitch) + arc for i in range(columns) for j in range(rows)
-    )
+    columns, rows = np.ceil(extent / (0.8 * pitch, pitch)).astype(int) + 1
+    sites = [(0.8 * i, j + 0.5 * (i % 2)) for i in range(columns) for j in range(rows)]
+    arcs = tuple(arc + low + pitch * np.array(site) for site in sites)
     return (Mark(arcs, colour, width),)
 
 

@@ -12,6 +12,7 @@ import io
 import json
 import os
 import tarfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ from bgdata.labels import CLASS_FOLDERS
 SPLITS = ("train", "val")
 INDEX = "index.csv"
 MANIFEST = "manifest.json"
+REJECTED = "rejected.csv"
 PARTS = "parts"
 _COLUMNS = ("id", "split", "label", "wnid", "name", "shard", "offset", "size")
 
@@ -225,8 +227,14 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, An
 def write_text_whole(path: Path, text: str) -> None:
     """Write a text file whole: a kill leaves the old one or the new one."""
     partial = path.with_name(f"{path.name}.tmp")
-    partial.write_text(text)
+    partial.write_text(text, encoding="utf-8")
     partial.replace(path)
+
+
+def write_rejected(folder: Path, rejected: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Write `rejected.csv` (cells id, split, label, reason) of a set; returns the counts by reason, for its notes."""
+    write_csv(folder / REJECTED, ("id", "split", "label", "reason"), rejected)
+    return dict(sorted(Counter(cells["reason"] for cells in rejected).items()))
 
 
 def _read_index(path: Path) -> list[Row]:

@@ -1,0 +1,1 @@
+"""The report: reads the result files, shows them, and computes nothing but differences."""

@@ -1,0 +1,122 @@
+"""The pictures of the report: the same photos in every variant, and a few mixed images with their soft labels."""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from bgdata.compose.variants import FG_MASK, VARIANTS
+from bgdata.io import decode_image, decode_mask, encode_jpeg, encode_mask
+from bgdata.labels import CLASS_COUNT, CLASS_NAMES
+from bgdata.randomness import seeded_order
+from bgdata.shards import ImageSet, Row
+
+PICTURES = (*VARIANTS, FG_MASK)
+SIDE = 144  # pixels: sharp enough at the size the page shows, and all pictures stay below a megabyte
+_QUALITY = 82
+_SPREAD = 5  # mixed images drawn for each one shown, so that the shown ones spread as the set's labels do
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One image as a data URI; `background` names the class whose background it has, where it is mixed."""
+
+    name: str
+    uri: str
+    background: str | None = None
+
+
+@dataclass(frozen=True)
+class ShownPhoto:
+    """One photo in all its variants."""
+
+    id: str
+    class_name: str
+    pictures: tuple[Picture, ...]
+
+
+@dataclass(frozen=True)
+class SoftLabelled:
+    """One mixed image: `lam` of its label is `first`, the rest `second`."""
+
+    picture: Picture
+    first: str
+    second: str
+    lam: float
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """All pictures of the report; `mixed` by method."""
+
+    photos: tuple[ShownPhoto, ...]
+    mixed: dict[str, tuple[SoftLabelled, ...]]
+
+
+def read_gallery(sets: Path, *, mixed: Sequence[str], seed: int, split: str = "val", examples: int = 6) -> Gallery:
+    """One photo of each class of a split, drawn by seed, in every variant; and `examples` images of each mixed set.
+
+    Raises InputError where a set is missing or lacks a photo that `original` has.
+    """
+    ids = choose_photos(sets / VARIANTS[0], seed=seed, split=split)
+    shown = {name: _pictures(sets / name, list(ids.values())) for name in PICTURES}
+    photos = (
+        ShownPhoto(image_id, CLASS_NAMES[label], tuple(shown[name][image_id] for name in PICTURES))
+        for label, image_id in ids.items()
+    )
+    return Gallery(tuple(photos), {method: _mixed(sets / method, seed=seed, examples=examples) for method in mixed})
+
+
+def choose_photos(originals: Path, *, seed: int, split: str) -> dict[int, str]:
+    """The id of one photo of each class that the split has, by label."""
+    with ImageSet(originals) as images:
+        rows = images.split(split)
+    by_label = {label: [row.id for row in rows if row.label == label] for label in range(CLASS_COUNT)}
+    return {label: ids[seeded_order(seed, ids, "report.gallery")[0]] for label, ids in by_label.items() if ids}
+
+
+def _pictures(folder: Path, ids: Sequence[str]) -> dict[str, Picture]:
+    with ImageSet(folder) as images:
+        return {row.id: _picture(folder.name, row, images.read(row)) for row in images.by_id(ids)}
+
+
+def _picture(name: str, row: Row, data: bytes) -> Picture:
+    background = row.extra.get("background_label")
+    uri = _mask_uri(data) if name == FG_MASK else _photo_uri(data)
+    return Picture(name, uri, CLASS_NAMES[int(background)] if background else None)
+
+
+def _mixed(folder: Path, *, seed: int, examples: int) -> tuple[SoftLabelled, ...]:
+    with ImageSet(folder) as images:
+        order = seeded_order(seed, [row.id for row in images.rows], f"report.{folder.name}")
+        drawn = sorted((images.rows[position] for position in order[: examples * _SPREAD]), key=_lam)
+        return tuple(
+            SoftLabelled(
+                Picture(row.id, _photo_uri(images.read(row))),
+                CLASS_NAMES[row.label],
+                CLASS_NAMES[int(row.extra["partner_label"])],
+                _lam(row),
+            )
+            for row in drawn[_SPREAD // 2 :: _SPREAD][:examples]
+        )
+
+
+def _lam(row: Row) -> float:
+    return float(row.extra["lam"])
+
+
+def _photo_uri(data: bytes) -> str:
+    image = cv2.resize(decode_image(data), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    return _uri("jpeg", encode_jpeg(np.asarray(image), _QUALITY))
+
+
+def _mask_uri(data: bytes) -> str:
+    mask = cv2.resize(decode_mask(data).view(np.uint8), (SIDE, SIDE), interpolation=cv2.INTER_NEAREST)
+    return _uri("png", encode_mask(mask.astype(bool)))
+
+
+def _uri(kind: str, data: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"

@@ -1,0 +1,161 @@
+"""The result files of the recipes, read and checked, and the report's three tables made of them."""
+
+import csv
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bgdata.compose.variants import VARIANTS
+from bgdata.errors import InputError
+
+# The recipe that others are compared with: plain training on the photos as they are.
+BASELINE = "original"
+IN9_COLUMNS = ("recipe", "variant", "accuracy", "correct", "count")
+HISTORY_COLUMNS = ("recipe", "epoch", "train_loss", "val_accuracy")
+
+
+@dataclass(frozen=True)
+class Results:
+    """What the judges and the training wrote: files by recipe, in the order of params.yaml."""
+
+    recipes: tuple[str, ...]
+    in9: Mapping[str, Mapping[str, Any]]
+    challenge: Mapping[str, Mapping[str, Any]]
+    history: Mapping[str, Sequence[Mapping[str, str]]]
+    provenance: Mapping[str, Mapping[str, Any]]
+    segmentation: Mapping[str, Any]
+
+    @property
+    def chance(self) -> float:
+        """The accuracy of guessing."""
+        return self.in9[self.recipes[0]]["chance"]
+
+    @property
+    def baseline(self) -> str | None:
+        """The recipe that others are compared with, where it was trained."""
+        return BASELINE if BASELINE in self.recipes else None
+
+    def accuracy(self, recipe: str, variant: str) -> float:
+        """A recipe's accuracy on a variant, a fraction."""
+        return self.in9[recipe]["variants"][variant]["accuracy"]
+
+    def bg_gap(self, recipe: str) -> float:
+        """Accuracy on mixed_same less that on mixed_rand, as the judge wrote it."""
+        return self.in9[recipe]["bg_gap"]
+
+    def challenge_accuracy(self, recipe: str) -> float | None:
+        """The share of foregrounds that no background fools; None where none was tried."""
+        return self.challenge[recipe].get("challenge_accuracy")
+
+    @property
+    def least_dependent(self) -> str:
+        """The recipe with the smallest BG-gap; of equals the baseline, else the first."""
+        return min(self.recipes, key=lambda recipe: (self.bg_gap(recipe), recipe != self.baseline))
+
+
+def read_results(scores: Path, runs: Path, *, recipes: Sequence[str]) -> Results:
+    """Read the files of these recipes, and no others: files of recipes that are gone may still lie there.
+
+    Raises InputError, naming the file and what to run, where a file is missing, broken, of another recipe, lacks a
+    variant, or where a judge judged another checkpoint than the one that training left.
+    """
+    if not recipes:
+        raise InputError("params.yaml has no recipes: add one under recipes, then run `dvc repro`")
+    in9 = {name: _read_json(scores / "in9" / f"{name}.json", f"evaluate@{name}", name) for name in recipes}
+    challenge = {name: _read_json(scores / "challenge" / f"{name}.json", f"challenge@{name}", name) for name in recipes}
+    provenance = {name: _read_json(runs / name / "provenance.json", f"train@{name}") for name in recipes}
+    for name in recipes:
+        _check_variants(scores / "in9" / f"{name}.json", in9[name], name)
+        _check_checkpoints(name, runs=provenance[name], in9=in9[name], challenge=challenge[name])
+    return Results(
+        recipes=tuple(recipes),
+        in9=in9,
+        challenge=challenge,
+        history={name: _read_history(runs / name / "history.csv", f"train@{name}") for name in recipes},
+        provenance=provenance,
+        segmentation=_read_json(scores / "segmentation" / "photos.json", "evaluate_segmentation"),
+    )
+
+
+def metrics(results: Results) -> dict[str, Any]:
+    """The numbers that `dvc metrics` shows: fractions, nested by recipe; what is absent is left out."""
+    segmentation = results.segmentation
+    return {
+        "in9": {name: dict(_present(_recipe_metrics(results, name))) for name in results.recipes},
+        "segmentation": {
+            f"{segmentation['method']}_{key}": value
+            for key, value in _present((key, segmentation.get(key)) for key in ("mean_iou", "mean_dice", "misses"))
+        },
+    }
+
+
+def in9_rows(results: Results) -> Iterator[dict[str, Any]]:
+    """The rows of in9.csv."""
+    for name in results.recipes:
+        for variant in VARIANTS:
+            score = results.in9[name]["variants"][variant]
+            yield {"recipe": name, "variant": variant} | {key: score[key] for key in IN9_COLUMNS[2:]}
+
+
+def history_rows(results: Results) -> Iterator[dict[str, str]]:
+    """The rows of history.csv, as training wrote them."""
+    for name in results.recipes:
+        for row in results.history[name]:
+            yield {"recipe": name} | {key: row[key] for key in HISTORY_COLUMNS[1:]}
+
+
+def _recipe_metrics(results: Results, recipe: str) -> Iterator[tuple[str, Any]]:
+    for variant in VARIANTS:
+        yield variant, results.accuracy(recipe, variant)
+    yield "bg_gap", results.bg_gap(recipe)
+    yield "challenge_accuracy", results.challenge_accuracy(recipe)
+
+
+def _present(items: Iterator[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+    # DVC drops null without a word, and takes NaN for a change in every diff.
+    return ((key, value) for key, value in items if value is not None and math.isfinite(value))
+
+
+def _read_json(path: Path, stage: str, recipe: str | None = None) -> dict[str, Any]:
+    content = _read(path, stage, json.loads)
+    if not isinstance(content, dict):
+        raise InputError(f"{path} is not a JSON object: run `dvc repro --force {stage}`")
+    if recipe is not None and content.get("recipe") != recipe:
+        raise InputError(f"{path} is of recipe {content.get('recipe')}, not {recipe}: run `dvc repro --force {stage}`")
+    return content
+
+
+def _read_history(path: Path, stage: str) -> list[dict[str, str]]:
+    rows = _read(path, stage, lambda text: list(csv.DictReader(text.splitlines())))
+    missing = [column for column in HISTORY_COLUMNS[1:] if not rows or column not in rows[0]]
+    if missing:
+        raise InputError(f"{path} has no rows with {', '.join(missing)}: run `dvc repro --force {stage}`")
+    return rows
+
+
+def _read(path: Path, stage: str, parse: Callable[[str], Any]) -> Any:
+    try:
+        return parse(path.read_text())
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing: run `dvc repro {stage}`, or `dvc repro` for all") from None
+    except (ValueError, csv.Error) as error:
+        raise InputError(f"{path} cannot be read ({error}): run `dvc repro --force {stage}`") from error
+
+
+def _check_variants(path: Path, in9: Mapping[str, Any], recipe: str) -> None:
+    lacking = [variant for variant in VARIANTS if variant not in in9["variants"]]
+    if lacking:
+        raise InputError(f"{path} lacks {', '.join(lacking)}: run `dvc repro --force evaluate@{recipe}`")
+
+
+def _check_checkpoints(recipe: str, **files: Mapping[str, Any]) -> None:
+    judged = {name: str(content.get("checkpoint_sha256")) for name, content in files.items()}
+    if len(set(judged.values())) > 1:
+        of = ", ".join(f"{name} {digest[:12]}" for name, digest in judged.items())
+        raise InputError(
+            f"recipe {recipe} was trained and judged with different checkpoints ({of}): run "
+            f"`dvc repro evaluate@{recipe} challenge@{recipe}`"
+        )

@@ -1,0 +1,148 @@
+"""The report's page: one HTML file that needs nothing else, written from the results by templates."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from bgdata.compose.variants import FG_MASK
+from bgdata.labels import CLASS_FOLDERS, CLASS_NAMES
+from bgdata.report import words
+from bgdata.report.charts import accuracy_panels, curve_chart, recipe_colours
+from bgdata.report.gallery import Gallery
+from bgdata.report.inventory import Inventory
+from bgdata.report.numbers import Results
+
+_ABSENT = "\N{EN DASH}"
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One number of the headline, beside the baseline's; all fractions."""
+
+    label: str
+    value: float | None
+    baseline: float | None
+    lower_is_better: bool = False
+
+    @property
+    def change(self) -> float | None:
+        """The value less the baseline's."""
+        return None if self.value is None or self.baseline is None else self.value - self.baseline
+
+
+def render_page(results: Results, inventory: Inventory, gallery: Gallery, *, settings: Mapping[str, Any]) -> str:
+    """The page as text; the same inputs give the same bytes.
+
+    `settings` are those of the report stage: `source`, `train` and `seed`.
+    """
+    common, single = split_provenance(results.provenance)
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            results=results,
+            inventory=inventory,
+            gallery=gallery,
+            settings=settings,
+            tiles=headline_tiles(results),
+            best=best_by_column(results),
+            colours=recipe_colours(results),
+            panels=accuracy_panels(results),
+            val_accuracy=curve_chart(results, "val_accuracy", top=1.0),
+            train_loss=curve_chart(results, "train_loss"),
+            provenance={"common": common, "single": single},
+            classes=dict(zip(CLASS_FOLDERS, CLASS_NAMES, strict=True)),
+            words=words,
+            fg_mask=FG_MASK,
+        )
+    )
+
+
+def headline_tiles(results: Results) -> tuple[Tile, ...]:
+    """The recipe that depends least on the background, beside the baseline where that is another recipe."""
+    best = results.least_dependent
+    other = results.baseline if results.baseline != best else None
+
+    def tile(label: str, recipe_value: Any, *, lower_is_better: bool = False) -> Tile:
+        return Tile(label, recipe_value(best), recipe_value(other) if other else None, lower_is_better)
+
+    return (
+        tile("BG-gap", results.bg_gap, lower_is_better=True),
+        tile("challenge accuracy", results.challenge_accuracy),
+        tile("accuracy on mixed_rand", lambda recipe: results.accuracy(recipe, "mixed_rand")),
+        tile("accuracy on original", lambda recipe: results.accuracy(recipe, "original")),
+    )
+
+
+def best_by_column(results: Results) -> dict[str, float]:
+    """The best number of each column that has a good direction (what is right from the background alone has none)."""
+    columns = [variant for _, kind, variants in words.GROUPS if kind != "background" for variant in variants]
+    best = {variant: max(results.accuracy(recipe, variant) for recipe in results.recipes) for variant in columns}
+    challenge = [results.challenge_accuracy(recipe) for recipe in results.recipes]
+    known = {"challenge": max(value for value in challenge if value is not None)} if any(challenge) else {}
+    return best | known | {"bg_gap": results.bg_gap(results.least_dependent)}
+
+
+def split_provenance(records: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
+    """Flat records: what all recipes share, and by key what they differ in (key -> recipe -> value)."""
+    flat = {recipe: dict(_flatten(record)) for recipe, record in records.items()}
+    keys = dict.fromkeys(key for record in flat.values() for key in record)
+    values = {key: {recipe: record.get(key, "") for recipe, record in flat.items()} for key in keys}
+    common = {key: next(iter(by.values())) for key, by in values.items() if len(set(by.values())) == 1}
+    return common, {key: by for key, by in values.items() if key not in common}
+
+
+def _flatten(record: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in record.items():
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", _written(value)
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("bgdata.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"percent": percent, "points": points, "count": count, "written": _written}
+    return environment
+
+
+def percent(fraction: float | None, digits: int = 1) -> str:
+    """A fraction as percent without the sign: 0.734 is `73.4`; a dash where it is absent."""
+    return _ABSENT if fraction is None else _typeset(f"{_rounded(100 * fraction, digits):.{digits}f}")
+
+
+def points(fraction: float | None) -> str:
+    """A difference of two rates in percentage points, with its sign; a dash where it is absent."""
+    if fraction is None:
+        return _ABSENT
+    value = _rounded(100 * fraction, 1)
+    return _typeset(f"{value:+.1f}") if value else "±0.0"
+
+
+def count(number: int) -> str:
+    """A count with its thousands set apart."""
+    return f"{number:,}"
+
+
+def _typeset(number: str) -> str:
+    return number.replace("-", "\N{MINUS SIGN}")
+
+
+def _rounded(value: float, digits: int) -> float:
+    return round(value, digits) + 0.0  # no -0.0
+
+
+def _written(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(map(_written, value)) if isinstance(value, list | tuple) else str(value)

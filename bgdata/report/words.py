@@ -1,0 +1,23 @@
+"""What the report calls things: the variants' groups and meanings."""
+
+# The columns of the big table: what is left of the photo, and which variants leave that. In the order of VARIANTS.
+GROUPS = (
+    ("photo", "whole", ("original",)),
+    ("background alone", "background", ("only_bg_b", "only_bg_t", "no_fg")),
+    ("foreground alone", "foreground", ("only_fg",)),
+    ("foreground on another background", "foreground", ("mixed_same", "mixed_rand", "mixed_next")),
+)
+VARIANT_MEANING = {
+    "original": "the photo as it is",
+    "only_bg_b": "the foreground's box painted black",
+    "only_bg_t": "the box covered with tiles of the background",
+    "no_fg": "the foreground's shape painted black",
+    "only_fg": "all but the foreground black",
+    "mixed_same": "on the background of another photo of its class",
+    "mixed_rand": "on the background of a random photo",
+    "mixed_next": "on a background of the next class",
+}
+MIX_MEANING = {
+    "mixup": "two photos blended; the label is blended alike",
+    "cutmix": "a rectangle of another photo pasted in; the label follows the areas",
+}

@@ -1,0 +1,31 @@
+"""Write the report from the result files: report/index.html to read, metrics.json and two tables for `dvc`."""
+
+import argparse
+import json
+
+from bgdata.compose.mix import METHODS
+from bgdata.report.gallery import read_gallery
+from bgdata.report.inventory import read_inventory
+from bgdata.report.numbers import HISTORY_COLUMNS, IN9_COLUMNS, history_rows, in9_rows, metrics, read_results
+from bgdata.report.page import render_page
+from bgdata.shards import write_csv, write_text_whole
+from pipeline._stage import REPORT, RUNS, SCORES, SETS, read_settings, run_stage
+
+
+def main(_: argparse.Namespace) -> None:
+    """Read all, then write the four files."""
+    settings = read_settings("report")
+    mixed = tuple(METHODS)
+    results = read_results(SCORES, RUNS, recipes=settings["recipes"])
+    inventory = read_inventory(SETS, mixed=mixed)
+    gallery = read_gallery(SETS, mixed=mixed, seed=settings["seed"])
+    REPORT.mkdir(parents=True, exist_ok=True)
+    write_text_whole(REPORT / "metrics.json", json.dumps(metrics(results), indent=1) + "\n")
+    write_csv(REPORT / "in9.csv", IN9_COLUMNS, in9_rows(results))
+    write_csv(REPORT / "history.csv", HISTORY_COLUMNS, history_rows(results))
+    write_text_whole(REPORT / "index.html", render_page(results, inventory, gallery, settings=settings))
+    print(f"report: {REPORT / 'index.html'}")
+
+
+if __name__ == "__main__":
+    run_stage(main, argparse.ArgumentParser(description=__doc__))

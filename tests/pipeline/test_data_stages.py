@@ -1,0 +1,99 @@
+"""The stages that make the data, run one after the other as DVC runs them, on the tiny tree."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bgdata.errors import InputError
+from bgdata.shards import ImageSet
+from pipeline import evaluate_segmentation, fetch, ingest, segment
+from tests.conftest import TRAIN, VAL, TinyTree, photo_id
+
+CLEAN = {"min_piece": 0.02, "max_hole": 0.02, "largest_only": False}
+CONFIG: dict[str, Any] = {
+    "runtime": {"device": "cpu", "workers": 1, "eval_batch": 8, "imagenet": None},
+    "fetch": {"source": "imagenet", "seed": 0},
+    "ingest": {
+        "filters": {"max_box_share": 0.9, "min_box_kept": 0.5},
+        "per_class": {"train": None, "val": None},
+        "exclude_ids": None,
+        "max_unreadable": 0.01,
+        "photos_per_shard": 20,
+        "source": "imagenet",
+        "seed": 0,
+    },
+    "segment": {
+        "method": "given",
+        "clean": CLEAN,
+        "quality": {"min_box_share": 0.1, "max_photo_share": 0.95},
+        "seed": 0,
+    },
+    "evaluate_segmentation": {"photos": 4, "grabcut": {"iterations": 1}, "clean": CLEAN, "seed": 0},
+}
+STAGES = (fetch, ingest, segment, evaluate_segmentation)
+
+
+@pytest.fixture
+def project(tmp_path: Path, tiny_tree: TinyTree, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the stages' settings, which is the working directory."""
+    folder = tmp_path / "project"
+    (folder / "build/config").mkdir(parents=True)
+    for name, settings in CONFIG.items():
+        (folder / f"build/config/{name}.json").write_text(json.dumps(settings))
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("WORK_DIR", raising=False)
+    monkeypatch.setenv("IMAGENET", str(tiny_tree.root))
+    return folder
+
+
+def run(*stages: Any) -> None:
+    for stage in stages:
+        stage.main(argparse.Namespace())
+
+
+def test_a_tree_becomes_photos_masks_and_scores(project: Path) -> None:
+    run(*STAGES)
+    assert len((project / "data/raw/photos/listing.csv").read_text().splitlines()) == 9 * (TRAIN + VAL) * 3 + 2
+    for name in ("photos", "given_masks", "masks"):
+        assert len(ImageSet(project / "data/in9" / name).rows) == 9 * (TRAIN + VAL)
+    scores = json.loads((project / "scores/segmentation/photos.json").read_text())
+    assert (scores["method"], scores["count"], scores["misses"], scores["seed"]) == ("grabcut", 4, 0, 0)
+    assert 0.5 < scores["mean_iou"] < scores["mean_dice"] < 1
+
+
+def test_the_drawn_demo_goes_the_same_way(project: Path) -> None:
+    scenes = {"train_per_class": 2, "val_per_class": 2, "size": 256, "bias": 0.8, "difficulty": 0.0}
+    for name, settings in (("fetch", {"synthetic": scenes}), ("ingest", {})):
+        path = project / f"build/config/{name}.json"
+        path.write_text(json.dumps(CONFIG[name] | settings | {"source": "synthetic"}))
+    run(fetch, ingest, segment)
+    assert len(ImageSet(project / "data/in9/masks").rows) == 9 * 4
+
+
+def test_a_stage_before_its_inputs_says_what_to_run(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(
+        InputError, match=r"data/in9/photos/manifest.json|data/in9/given_masks/manifest.json is missing"
+    ):
+        run(segment)
+    with pytest.raises(InputError, match=r"listing.csv is missing: run the fetch stage first"):
+        run(ingest)
+    monkeypatch.delenv("IMAGENET")
+    with pytest.raises(InputError, match=r"no ImageNet folder is named: set runtime.imagenet"):
+        run(fetch)
+    assert not (project / "data").exists()
+
+
+def test_an_exclude_file_is_read_and_its_change_is_a_new_run(project: Path) -> None:
+    settings = CONFIG["ingest"] | {"exclude_ids": "exclude.txt"}
+    (project / "build/config/ingest.json").write_text(json.dumps(settings))
+    run(fetch)
+    with pytest.raises(InputError, match=r"exclude.txt is missing"):
+        run(ingest)
+    for label in (1, 2):
+        (project / "exclude.txt").write_text(photo_id(label, 0) + "\n")
+        run(ingest)
+        rejected = (project / "data/in9/photos/rejected.csv").read_text().splitlines()
+        assert rejected[1:] == [f"{photo_id(label, 0)},train,{label},excluded"]

@@ -1,0 +1,418 @@
+"""The report: what the result files say, shown once and rightly, in one file that needs nothing else."""
+
+import csv
+import json
+import re
+from collections.abc import Iterator
+from html import unescape
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bgdata.compose.variants import FG_MASK, MIXED, VARIANTS
+from bgdata.errors import InputError
+from bgdata.io import encode_jpeg, encode_mask
+from bgdata.labels import CLASS_FOLDERS, CLASS_NAMES
+from bgdata.report import words
+from bgdata.report.charts import curve_chart
+from bgdata.report.gallery import PICTURES, choose_photos, read_gallery
+from bgdata.report.numbers import HISTORY_COLUMNS, Results, metrics, read_results
+from bgdata.report.page import headline_tiles, percent, points, split_provenance
+from bgdata.shards import Row, finish_set, member_name, shard_name, write_shard
+from pipeline import report
+
+RECIPES = ("original", "mixed_rand", "dynamic")
+# Accuracy of each recipe on each variant, in hits of 18 photos, in VARIANTS' order.
+HITS = {
+    "original": (17, 6, 8, 9, 11, 14, 9, 8),
+    "mixed_rand": (13, 3, 3, 5, 14, 13, 12, 12),
+    "dynamic": (16, 4, 4, 6, 15, 15, 14, 14),
+}
+COUNT = 18
+
+
+def write_inputs(root: Path, recipes: tuple[str, ...] = RECIPES) -> None:
+    """All that the stage reads, small, below `root`."""
+    write_json(
+        root / "build/config/report.json",
+        {
+            "recipes": list(recipes),
+            "source": "synthetic",
+            "seed": 0,
+            "train": {"arch": "resnet10", "weights": None, "flip": True, "lr": 0.1},
+        },
+    )
+    for recipe in recipes:
+        write_scores(root, recipe)
+    per_class = {CLASS_FOLDERS[0]: {"mean_iou": 0.5, "mean_dice": 2 / 3, "count": 2, "misses": 1}}
+    write_json(
+        root / "scores/segmentation/photos.json",
+        {
+            "method": "grabcut",
+            "mean_iou": 0.8125,
+            "mean_dice": 0.875,
+            "count": 18,
+            "misses": 1,
+            "per_class": per_class,
+            "seed": 0,
+        },
+    )
+    sets = root / "data/in9"
+    for number, name in enumerate((*VARIANTS, FG_MASK)):
+        write_set(sets / name, name, number)
+    for method in ("mixup", "cutmix"):
+        write_set(sets / method, method, 7)
+    images = {split: dict.fromkeys(CLASS_FOLDERS, 2) for split in ("train", "val")}
+    write_json(
+        sets / "photos/manifest.json",
+        {
+            "images": images,
+            "candidates": 40,
+            "rejected": {"box_covers_crop": 4},
+            "short_classes": {"val": {CLASS_FOLDERS[3]: 2}},
+            "encoded_anew": 1,
+        },
+    )
+    write_json(sets / "masks/manifest.json", {"images": images, "method": "given", "rejected": {}})
+
+
+def write_scores(root: Path, recipe: str) -> None:
+    """Scores and training of one recipe."""
+    hits = dict(zip(VARIANTS, HITS.get(recipe, HITS["original"]), strict=True))
+    judged = {"recipe": recipe, "checkpoint_sha256": (recipe.encode().hex() + "0" * 64)[:64], "seed": 0, "split": "val"}
+
+    def score(correct: int) -> dict[str, Any]:
+        per_class = {folder: {"accuracy": 0.5, "correct": 1, "count": 2} for folder in CLASS_FOLDERS}
+        return {"accuracy": correct / COUNT, "correct": correct, "count": COUNT, "per_class": per_class}
+
+    gap = (hits["mixed_same"] - hits["mixed_rand"]) / COUNT
+    variants = {name: score(correct) for name, correct in hits.items()}
+    write_json(root / f"scores/in9/{recipe}.json", judged | {"variants": variants, "bg_gap": gap, "chance": 1 / 9})
+    per_class = {folder: {"challenge_accuracy": 0.0, "vulnerable": 2, "count": 2} for folder in CLASS_FOLDERS}
+    write_json(
+        root / f"scores/challenge/{recipe}.json",
+        judged
+        | {
+            "challenge_accuracy": 4 / 18,
+            "vulnerable": 14,
+            "count": 18,
+            "backgrounds": 18,
+            "forward_passes": 99,
+            "per_class": per_class,
+            "foregrounds": [],
+        },
+    )
+    lines = ["epoch,train_loss,val_accuracy,lr", "1,2.197,0.25,0.1", f"2,1.5,{hits['original'] / COUNT},0.0"]
+    path = root / f"runs/{recipe}/history.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines) + "\n")
+    write_json(
+        path.with_name("provenance.json"),
+        {
+            "checkpoint_sha256": judged["checkpoint_sha256"],
+            "recipe": {"name": recipe, "data": "original"},
+            "versions": {"torch": "2.14.1"},
+        },
+    )
+
+
+def write_set(folder: Path, name: str, tint: int) -> None:
+    """A set of one shard a split: two pictures a class."""
+    columns = ("partner_label", "lam") if name in ("mixup", "cutmix") else ("background", "background_label")
+    for split in ("train",) if name in ("mixup", "cutmix") else ("train", "val"):
+        write_shard(folder, shard_name(split, 0), set_members(name, split, tint, columns))
+    finish_set(folder, columns=columns, notes={"rejected": {"foreground_outside_crop": 3}})
+
+
+def set_members(name: str, split: str, tint: int, columns: tuple[str, ...]) -> Iterator[tuple[Row, bytes]]:
+    for label in range(len(CLASS_FOLDERS)):
+        for number in range(2):
+            mask = np.hypot(*(np.mgrid[:32, :32] - 15.5)) < 6 + label
+            image = np.where(mask[..., None], [20 * label, 90, 9 * tint], [200, 25 * label, 20 * tint]).astype(np.uint8)
+            stem = f"n{label:08d}_{number}" if split == "train" else f"n{label:08d}_{number:08d}"
+            cells = ("", "") if name not in MIXED else ("other", str((label + 1) % 9))
+            extra = dict(zip(columns, (str((label + 2) % 9), "0.731") if "lam" in columns else cells, strict=True))
+            row = Row(stem, split, label, stem[:9], member_name(label, stem), extra=extra)
+            yield row, encode_mask(mask) if name == FG_MASK else encode_jpeg(image, 90)
+
+
+def write_json(path: Path, content: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+
+
+def edit_json(path: Path, **changes: Any) -> None:
+    write_json(path, json.loads(path.read_text()) | changes)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project folder with all inputs, entered."""
+    write_inputs(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run() -> str:
+    """Run the stage and return the page."""
+    report.main(None)  # type: ignore[arg-type]  # it has no arguments
+    return Path("report/index.html").read_text(encoding="utf-8")
+
+
+def read(recipes: tuple[str, ...] = RECIPES) -> Results:
+    return read_results(Path("scores"), Path("runs"), recipes=recipes)
+
+
+def headline(text: str) -> str:
+    inside = text.split("<h1>")[1].split("</h1>")[0]
+    return " ".join(unescape(re.sub("<.*?>", "", inside)).split())
+
+
+class Page(HTMLParser):
+    """What a browser would see: tags, references, texts of table cells."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.references: list[tuple[str, str]] = []
+        self.tags: list[str] = []
+        self.open: list[str] = []
+        self.rows: list[list[str]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.references += [
+            (tag, value or "")
+            for key, value in attrs
+            if key in ("src", "href", "srcset", "data", "poster", "action", "xlink:href")
+        ]
+        if tag not in ("meta", "link", "img", "br", "wbr", "line", "rect", "circle"):
+            self.open.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("th", "td"):
+            self.rows[-1].append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in ("line", "rect", "circle"):
+            assert self.open.pop() == tag, f"</{tag}> closes another tag"
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+
+    def handle_data(self, data: str) -> None:
+        if self.rows and {"th", "td"} & set(self.open):
+            self.rows[-1][-1] += data.strip()
+
+
+@pytest.mark.usefixtures("project")
+def test_page_needs_nothing_else() -> None:
+    text = run()
+    page = Page(text)
+    assert not page.open, "a tag stays open"
+    assert "script" not in page.tags and "iframe" not in page.tags
+    for tag, target in page.references:
+        assert target.startswith(("data:", "#")) or tag == "a", (tag, target)
+    assert not re.search(r"@import|url\(", text)
+
+
+@pytest.mark.usefixtures("project")
+def test_table_shows_every_recipe_and_variant_as_the_files_have_them() -> None:
+    page = Page(run())
+    header = next(row for row in page.rows if row and row[0] == "trained as")
+    assert header == ["trained as", *VARIANTS, "BG-gap", "challenge"]
+    shown = {row[0]: row[1:] for row in page.rows if row and row[0] in RECIPES and len(row) == len(header)}
+    assert tuple(shown) == RECIPES
+    for recipe, cells in shown.items():
+        same, rand = HITS[recipe][5:7]
+        assert cells == [f"{100 * hits / COUNT:.1f}" for hits in (*HITS[recipe], same - rand)] + ["22.2"]
+
+
+@pytest.mark.usefixtures("project")
+def test_headline_names_the_least_dependent_recipe_with_its_price() -> None:
+    sentence = headline(run())
+    # Gaps in hits: original 5, mixed_rand 1, dynamic 1: the first of equals; original photos 13 against 17.
+    assert sentence == (
+        "mixed_rand depends least on the background: it cuts the BG-gap from 27.8 to 5.6 points"
+        " and loses 22.2 points on original photos."
+    )
+
+
+@pytest.mark.parametrize(
+    ("recipes", "expected"),
+    [
+        (("original",), "original's BG-gap is 27.8 points."),
+        (("dynamic", "mixed_rand"), "dynamic depends least on the background: its BG-gap is 5.6 points."),
+    ],
+)
+def test_headline_without_a_comparison(project: Path, recipes: tuple[str, ...], expected: str) -> None:
+    edit_json(project / "build/config/report.json", recipes=list(recipes))
+    sentence = headline(run())
+    assert sentence == expected
+    assert all(tile.change is None for tile in headline_tiles(read(recipes)))
+
+
+def test_a_recipe_near_chance_is_called_so(project: Path) -> None:
+    assert "is near chance" not in run()
+    path = project / "scores/in9/mixed_rand.json"
+    variants = json.loads(path.read_text())["variants"]
+    edit_json(path, variants=variants | {"original": variants["original"] | {"accuracy": 3 / COUNT, "correct": 3}})
+    assert "mixed_rand is near chance on original photos" in run()
+
+
+@pytest.mark.usefixtures("project")
+def test_metrics_are_flat_numbers_and_those_of_the_files() -> None:
+    run()
+    content = json.loads(Path("report/metrics.json").read_text())
+
+    def leaves(value: Any) -> Iterator[Any]:
+        yield from (leaf for below in value.values() for leaf in leaves(below)) if isinstance(value, dict) else [value]
+
+    assert all(type(leaf) in (int, float) for leaf in leaves(content))
+    assert set(content["in9"]) == set(RECIPES)
+    assert content["in9"]["dynamic"]["mixed_same"] == 15 / 18
+    assert content["in9"]["dynamic"]["challenge_accuracy"] == 4 / 18
+    assert content["segmentation"] == {"grabcut_mean_iou": 0.8125, "grabcut_mean_dice": 0.875, "grabcut_misses": 1}
+
+
+def test_absent_numbers_are_left_out_of_the_metrics_and_said_on_the_page(project: Path) -> None:
+    write_json(
+        project / "scores/segmentation/photos.json",
+        {"method": "grabcut", "mean_iou": None, "mean_dice": None, "count": 0, "misses": 0, "per_class": {}, "seed": 0},
+    )
+    assert metrics(read())["segmentation"] == {"grabcut_misses": 0}
+    assert "came without true masks" in run()
+
+
+@pytest.mark.usefixtures("project")
+def test_tables_hold_the_rows_that_dvc_plots() -> None:
+    run()
+    with Path("report/in9.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(RECIPES) * len(VARIANTS)
+    assert rows[0] == {
+        "recipe": "original",
+        "variant": "original",
+        "accuracy": str(17 / 18),
+        "correct": "17",
+        "count": "18",
+    }
+    with Path("report/history.csv").open() as file:
+        history = list(csv.DictReader(file))
+    assert history[0] == {"recipe": "original", "epoch": "1", "train_loss": "2.197", "val_accuracy": "0.25"}
+    assert len(history) == 2 * len(RECIPES)
+
+
+@pytest.mark.usefixtures("project")
+def test_a_second_run_writes_the_same_bytes() -> None:
+    run()
+    first = {path.name: path.read_bytes() for path in Path("report").iterdir()}
+    run()
+    assert {path.name: path.read_bytes() for path in Path("report").iterdir()} == first
+    assert set(first) == {"index.html", "metrics.json", "in9.csv", "history.csv"}
+
+
+def test_names_are_escaped(project: Path) -> None:
+    edit_json(project / "build/config/report.json", train={"weights": "<img src=x onerror=alert(1)>"})
+    edit_json(project / "runs/dynamic/provenance.json", note='"><script>alert(1)</script>')
+    page = Page(run())
+    assert "script" not in page.tags
+    assert ("img", "x") not in page.references
+
+
+@pytest.mark.usefixtures("project")
+def test_recipes_that_are_gone_are_not_shown() -> None:
+    write_scores(Path(), "retired")
+    assert "retired" not in run()
+
+
+@pytest.mark.parametrize(
+    ("path", "target"),
+    [
+        ("scores/in9/dynamic.json", "evaluate@dynamic"),
+        ("scores/challenge/dynamic.json", "challenge@dynamic"),
+        ("scores/segmentation/photos.json", "evaluate_segmentation"),
+        ("runs/dynamic/history.csv", "train@dynamic"),
+        ("runs/dynamic/provenance.json", "train@dynamic"),
+    ],
+)
+def test_a_missing_file_is_named_with_what_makes_it(project: Path, path: str, target: str) -> None:
+    (project / path).unlink()
+    with pytest.raises(InputError, match=re.escape(f"{path} is missing: run `dvc repro {target}`")):
+        run()
+    assert not Path("report").exists()
+
+
+def test_a_broken_or_foreign_file_is_refused(project: Path) -> None:
+    path = project / "scores/in9/dynamic.json"
+    whole = path.read_text()
+    path.write_text(whole[:40])
+    with pytest.raises(InputError, match="cannot be read"):
+        read()
+    path.write_text(whole.replace('"dynamic"', '"static"'))
+    with pytest.raises(InputError, match="is of recipe static, not dynamic"):
+        read()
+    path.write_text(whole.replace("only_bg_t", "only_bg"))
+    with pytest.raises(InputError, match="lacks only_bg_t"):
+        read()
+    (project / "runs/original/history.csv").write_text("epoch,loss\n1,2\n")
+    path.write_text(whole)
+    with pytest.raises(InputError, match="has no rows with train_loss, val_accuracy"):
+        read()
+
+
+def test_scores_of_another_checkpoint_are_refused(project: Path) -> None:
+    edit_json(project / "scores/challenge/dynamic.json", checkpoint_sha256="f" * 64)
+    with pytest.raises(InputError, match="dynamic was trained and judged with different checkpoints"):
+        read()
+
+
+@pytest.mark.usefixtures("project")
+def test_gallery_shows_one_seeded_photo_of_each_class_in_every_variant() -> None:
+    sets = Path("data/in9")
+    gallery = read_gallery(sets, mixed=("mixup",), seed=0, examples=3)
+    assert [photo.class_name for photo in gallery.photos] == list(CLASS_NAMES)
+    assert all(tuple(picture.name for picture in photo.pictures) == PICTURES for photo in gallery.photos)
+    assert len({picture.uri for picture in gallery.photos[0].pictures}) == len(PICTURES)
+    assert gallery.photos[0].pictures[PICTURES.index("mixed_next")].background == "bird"
+    assert len(gallery.mixed["mixup"]) == 3
+    assert gallery.mixed["mixup"][0].lam == 0.731
+    drawn = {tuple(choose_photos(sets / "original", seed=seed, split="val").items()) for seed in range(20)}
+    assert len(drawn) > 10
+
+
+def test_a_number_that_is_not_finite_breaks_the_line_only(project: Path) -> None:
+    lines = ["epoch,train_loss,val_accuracy", "1,2.0,0.1", "2,nan,0.2", "3,1.0,0.3", "4,inf,0.4"]
+    (project / "runs/dynamic/history.csv").write_text("\n".join(lines))
+    curve = curve_chart(read(), "train_loss").curves[RECIPES.index("dynamic")]
+    assert [len(run.split()) for run in curve.runs] == [1, 1]
+    assert curve.end is None
+    run()
+
+
+def test_words_cover_all_variants_in_their_order() -> None:
+    assert tuple(variant for _, _, variants in words.GROUPS for variant in variants) == VARIANTS
+    assert set(words.VARIANT_MEANING) == set(VARIANTS)
+
+
+def test_plot_templates_know_the_variants_and_columns() -> None:
+    """`dvc plots` reads these templates: facets cannot take the order of the data, so it stands in the template."""
+    folder = Path(__file__).parents[2] / ".dvc/plots"
+    assert json.loads((folder / "in9_bar.json").read_text())["facet"]["sort"] == list(VARIANTS)
+    assert json.loads((folder / "in9_lines.json").read_text())["facet"]["field"] in HISTORY_COLUMNS
+
+
+def test_numbers_are_typeset_for_people() -> None:
+    assert [percent(0.73449), percent(None), percent(-0.0001), percent(1.0)] == ["73.4", "–", "0.0", "100.0"]  # noqa: RUF001
+    assert [points(0.0123), points(-0.0123), points(-0.0001)] == ["+1.2", "−1.2", "±0.0"]  # noqa: RUF001
+
+
+def test_provenance_tells_shared_from_single() -> None:
+    records = {"a": {"v": {"torch": "2"}, "data": "x"}, "b": {"v": {"torch": "2"}, "p": 0.5}}
+    assert split_provenance(records) == (
+        {"v.torch": "2"},
+        {"data": {"a": "x", "b": ""}, "p": {"a": "", "b": "0.5"}},
+    )

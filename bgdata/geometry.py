@@ -34,8 +34,8 @@ class Box(NamedTuple):
 class CentreCrop(NamedTuple):
     """The central square of a photo at `crop` pixels: `crop / resize` of the shorter side, scaled.
 
-    Source: ImageNet-9 resizes the shorter side to 256 and cuts the central 224. Cutting first and scaling the window alone
-    gives the same view (the corner is rounded to the photo's pixels) in half the time.
+    Source: ImageNet-9 resizes the shorter side to 256 and cuts the central 224. Cutting first and scaling the window
+    alone gives the same view (the corner is rounded to the photo's pixels) in half the time.
     """
 
     resize: int = 256

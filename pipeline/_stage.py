@@ -96,6 +96,8 @@ def workspace(stage: str, *, settings: Any, inputs: Mapping[str, Path], outs: Ma
 def _fingerprint(settings: Any, inputs: Mapping[str, Path]) -> str:
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     for name, path in sorted(inputs.items()):
+        if not path.is_file():
+            raise InputError(f"{path} is missing: run the stage that makes it first (`dvc repro` does)")
         digest.update(f"\0{name}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
     root = Path(__file__).resolve().parent.parent
     files = {Path(file) for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None))}

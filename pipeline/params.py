@@ -128,7 +128,7 @@ def resolve_settings(params: Params) -> dict[str, Any]:
         | params.segment.model_dump(include={"grabcut", "clean"})
         | seed,
         "render": params.render.model_dump() | seed,
-        "report": {"recipes": list(params.recipes), "source": source, "train": params.train.model_dump()} | seed,
+        "report": {"recipes": list(params.recipes), "mix": list(params.mix), "source": source} | seed,
     }
     for method, mix in params.mix.items():
         resolved[f"mix-{method}"] = {"mix": mix.model_dump()} | encoding | seed

@@ -3,7 +3,6 @@
 import argparse
 import json
 
-from bgdata.compose.mix import METHODS
 from bgdata.report.gallery import read_gallery
 from bgdata.report.inventory import read_inventory
 from bgdata.report.numbers import HISTORY_COLUMNS, IN9_COLUMNS, history_rows, in9_rows, metrics, read_results
@@ -15,7 +14,7 @@ from pipeline._stage import REPORT, RUNS, SCORES, SETS, read_settings, run_stage
 def main(_: argparse.Namespace) -> None:
     """Read all, then write the four files."""
     settings = read_settings("report")
-    mixed = tuple(METHODS)
+    mixed = tuple(settings["mix"])
     results = read_results(SCORES, RUNS, recipes=settings["recipes"])
     inventory = read_inventory(SETS, mixed=mixed)
     gallery = read_gallery(SETS, mixed=mixed, seed=settings["seed"])

@@ -35,29 +35,32 @@ class Crops:
     reasons: list[str | None]
 
 
-def crop_photos(photos: Path, masks: Path, rows: Sequence[Row], *, crop: CentreCrop, work: Path, workers: int) -> Crops:
-    """Decode and crop the photos `rows` (those that have a mask, in order) in parallel; goes on after a kill.
+def crop_photos(photos: Path, masks: Path, *, crop: CentreCrop, work: Path, workers: int) -> tuple[list[Row], Crops]:
+    """Decode and crop the photos that have a mask, in the masks' order, in parallel; returns their rows and crops.
+
+    Goes on after a kill.
 
     Raises InputError where a mask's size is not its photo's.
     """
+    with ImageSet(photos) as photo_set, ImageSet(masks) as mask_set:
+        mask_rows = mask_set.rows
+        rows = photo_set.by_id(row.id for row in mask_rows)
     work.mkdir(parents=True, exist_ok=True)
     shape = (len(rows), crop.crop, crop.crop)
     for name, dtype, full in (("pixels", np.uint8, (*shape, 3)), ("masks", np.bool_, shape)):
         if not (work / f"{name}.npy").exists():
             np.lib.format.open_memmap(work / f"{name}.npy", mode="w+", dtype=dtype, shape=full)
-    ids = [row.id for row in rows]
+    starts = range(0, len(rows), _CHUNK)
     tasks = [
-        (photos, masks, ids[start : start + _CHUNK], start, crop, work)
-        for start in range(0, len(ids), _CHUNK)
+        (photos, rows[start : start + _CHUNK], masks, mask_rows[start : start + _CHUNK], start, crop, work)
+        for start in starts
         if not _part(work, start).exists()
     ]
-    run_tasks(
-        _crop_chunk, tasks, workers=workers, total=sum(len(task[2]) for task in tasks), label="decode", unit="photo"
-    )
-    parts = [part for start in range(0, len(ids), _CHUNK) for part in json.loads(_part(work, start).read_text())]
-    return open_crops(
-        work, [Box(*part["box"]) if part["box"] else None for part in parts], [part["reason"] for part in parts]
-    )
+    total = sum(len(task[1]) for task in tasks)
+    run_tasks(_crop_chunk, tasks, workers=workers, total=total, label="decode", unit="photo")
+    parts = [part for start in starts for part in json.loads(_part(work, start).read_text())]
+    boxes = [Box(*part["box"]) if part["box"] else None for part in parts]
+    return rows, open_crops(work, boxes, [part["reason"] for part in parts])
 
 
 def open_crops(work: Path, boxes: list[Box | None], reasons: list[str | None]) -> Crops:
@@ -66,13 +69,20 @@ def open_crops(work: Path, boxes: list[Box | None], reasons: list[str | None]) -
     return Crops(pixels=pixels, masks=np.load(work / "masks.npy", mmap_mode="r"), boxes=boxes, reasons=reasons)
 
 
-def _crop_chunk(photos: Path, masks: Path, ids: Sequence[str], start: int, crop: CentreCrop, work: Path) -> int:
+def _crop_chunk(
+    photos: Path,
+    rows: Sequence[Row],
+    masks: Path,
+    mask_rows: Sequence[Row],
+    start: int,
+    crop: CentreCrop,
+    work: Path,
+) -> int:
     pixels = np.load(work / "pixels.npy", mmap_mode="r+")
     crops = np.load(work / "masks.npy", mmap_mode="r+")
     parts: list[dict[str, Any]] = []
-    with ImageSet(photos) as photo_set, ImageSet(masks) as mask_set:
-        photo_rows, mask_rows = photo_set.by_id(ids), mask_set.by_id(ids)
-        for position, (photo_row, mask_row) in enumerate(zip(photo_rows, mask_rows, strict=True), start):
+    with ImageSet(photos, rows=rows) as photo_set, ImageSet(masks, rows=mask_rows) as mask_set:
+        for position, (photo_row, mask_row) in enumerate(zip(rows, mask_rows, strict=True), start):
             image = decode_image(photo_set.read(photo_row))
             mask = decode_mask(mask_set.read(mask_row))
             _check_size(photo_row.id, image, mask)
@@ -81,7 +91,7 @@ def _crop_chunk(photos: Path, masks: Path, ids: Sequence[str], start: int, crop:
             box = _joined_box(_annotated_box(photo_row), image.shape[:2], crops[position], crop)
             parts.append({"box": box, "reason": _reason(box, crop)})
     write_text_whole(_part(work, start), json.dumps(parts))
-    return len(ids)
+    return len(rows)
 
 
 def _part(work: Path, start: int) -> Path:

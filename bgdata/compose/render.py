@@ -20,19 +20,17 @@ from bgdata.parallel import run_tasks
 from bgdata.randomness import image_generator, seeded_order
 from bgdata.shards import (
     SPLITS,
-    ImageSet,
     Row,
     ShardWriter,
     finish_set,
     member_name,
     shard_is_written,
     shard_name,
-    write_csv,
+    write_rejected,
 )
 
 SETS = (*VARIANTS, FG_MASK)
 COLUMNS = ("background", "background_label", "x0", "y0", "x1", "y1")
-REJECTED_COLUMNS = ("id", "split", "label", "reason")
 
 
 @dataclass(frozen=True)
@@ -53,24 +51,16 @@ def render_sets(photos: Path, masks: Path, *, settings: RenderSettings, seed: in
 
     Raises InputError where a class has too few photos for its mixed variants.
     """
-    with ImageSet(photos) as photo_set, ImageSet(masks) as mask_set:
-        rows = photo_set.by_id([row.id for row in mask_set.rows])
     crop = CentreCrop(settings.resize, settings.size)
-    crops = crop_photos(photos, masks, rows, crop=crop, work=work / "crops", workers=workers)
+    rows, crops = crop_photos(photos, masks, crop=crop, work=work / "crops", workers=workers)
     plan, rejected = plan_photos(rows, crops, settings=settings, seed=seed)
     tasks = list(_shard_tasks(plan, settings, work))
     run_tasks(
         _render_shard, tasks, workers=workers, total=sum(len(task[0]) for task in tasks), label="render", unit="photo"
     )
-    reasons = [row["reason"] for row in rejected]
-    notes = {
-        "seed": seed,
-        "settings": settings.model_dump(),
-        "rejected": {reason: reasons.count(reason) for reason in sorted(set(reasons))},
-    }
     for name in SETS:
+        notes = {"rejected": write_rejected(work / name, rejected), "seed": seed, "settings": settings.model_dump()}
         finish_set(work / name, columns=COLUMNS, notes=notes)
-        write_csv(work / name / "rejected.csv", REJECTED_COLUMNS, rejected)
 
 
 def plan_photos(

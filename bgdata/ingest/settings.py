@@ -24,6 +24,8 @@ class IngestSettings(Settings):
 
     filters: FilterSettings
     per_class: PerClass
-    exclude_ids: str | None = Field(description="file with one photo id a line (official test ids) to leave out, or null")
+    exclude_ids: str | None = Field(
+        description="file with one photo id a line (official test ids) to leave out, or null"
+    )
     max_unreadable: float = Field(ge=0, le=1, description="share of unreadable photos above which the stage fails")
     photos_per_shard: int = Field(ge=1)

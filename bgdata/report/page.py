@@ -35,7 +35,7 @@ class Tile:
 def render_page(results: Results, inventory: Inventory, gallery: Gallery, *, settings: Mapping[str, Any]) -> str:
     """The page as text; the same inputs give the same bytes.
 
-    `settings` are those of the report stage: `source`, `train` and `seed`.
+    `settings` are those of the report stage: `source` and `seed`.
     """
     common, single = split_provenance(results.provenance)
     return (

@@ -21,3 +21,12 @@ class SegmentSettings(Settings):
     grabcut: GrabCutSettings
     clean: CleanSettings
     quality: QualitySettings
+
+
+class SegmentJob(Settings):
+    """What one run of the segment stage reads: `segment` without the methods that it does not use."""
+
+    method: Literal["grabcut", "given"]
+    grabcut: GrabCutSettings | None = None
+    clean: CleanSettings
+    quality: QualitySettings

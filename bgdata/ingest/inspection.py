@@ -1,0 +1,100 @@
+"""The first pass of ingest: every candidate's files read once, strictly, in parallel; a killed run goes on."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bgdata.errors import InputError
+from bgdata.geometry import Box
+from bgdata.ingest import filters
+from bgdata.ingest.filters import Finding, Found
+from bgdata.ingest.ilsvrc import Candidate, parse_annotation
+from bgdata.ingest.settings import FilterSettings
+from bgdata.io import UnusablePhoto, inspect_photo
+from bgdata.parallel import run_tasks
+from bgdata.shards import write_text_whole
+
+_CHUNK = 256
+_UNREADABLE_NAMED = 5
+
+
+def inspect_candidates(
+    candidates: Sequence[Candidate], work: Path, *, settings: FilterSettings, workers: int
+) -> list[Found]:
+    """Read every candidate that has a photo and an annotation, and filter it; chunks done before are not read again."""
+    work.mkdir(parents=True, exist_ok=True)
+    complete = [candidate for candidate in candidates if filters.missing_file(candidate) is None]
+    chunks = [complete[start : start + _CHUNK] for start in range(0, len(complete), _CHUNK)]
+    results = [work / f"{_fingerprint(chunk, settings)}.json" for chunk in chunks]
+    tasks = [(chunk, settings, result) for chunk, result in zip(chunks, results, strict=True) if not result.exists()]
+    total = sum(len(chunk) for chunk, *_ in tasks)
+    run_tasks(_inspect_chunk, tasks, workers=workers, total=total, label="inspect", unit="photo")
+    findings = {
+        candidate.id: _from_cells(cells)
+        for chunk, result in zip(chunks, results, strict=True)
+        for candidate, cells in zip(chunk, json.loads(result.read_text()), strict=True)
+    }
+    return [
+        (candidate, findings.get(candidate.id) or Finding(filters.missing_file(candidate))) for candidate in candidates
+    ]
+
+
+def _fingerprint(chunk: Sequence[Candidate], settings: FilterSettings) -> str:
+    lines = [settings.model_dump_json(), *(f"{one.photo}\t{one.annotation}" for one in chunk)]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:24]
+
+
+def _inspect_chunk(chunk: Sequence[Candidate], settings: FilterSettings, result: Path) -> int:
+    write_text_whole(result, json.dumps([_to_cells(inspect_candidate(one, settings)) for one in chunk]))
+    return len(chunk)
+
+
+def inspect_candidate(candidate: Candidate, settings: FilterSettings) -> Finding:
+    """Filter one photo by itself: what costs least first, so that many-boxed photos are not decoded."""
+    assert candidate.photo and candidate.annotation, "candidates without files are filtered before"
+    try:
+        annotated, boxes = parse_annotation(Path(candidate.annotation).read_bytes())
+    except (ValueError, OSError):
+        return Finding("unreadable_annotation")
+    if reason := filters.wrong_count(boxes):
+        return Finding(reason)
+    digest = None
+    try:
+        data = Path(candidate.photo).read_bytes()
+        digest = hashlib.sha256(data).hexdigest()
+        _, size, encoded_anew = inspect_photo(data)
+    except UnusablePhoto as unusable:
+        return Finding(unusable.args[0], digest)
+    except OSError:
+        return Finding("unreadable")
+    box = boxes[0].clipped(size)
+    reason = (
+        filters.wrong_size(annotated, size)
+        or filters.box_too_large(box, size, settings)
+        or filters.box_outside_crop(boxes[0], size, settings)
+    )
+    return Finding(reason, digest, size, box, encoded_anew)
+
+
+def _to_cells(finding: Finding) -> list[Any]:
+    return [finding.reason, finding.digest, finding.size, finding.box, finding.encoded_anew]
+
+
+def _from_cells(cells: list[Any]) -> Finding:
+    reason, digest, size, box, encoded_anew = cells
+    return Finding(reason, digest, tuple(size), box and Box(*box), encoded_anew)
+
+
+def check_unreadable(found: Sequence[Found], limit: float) -> None:
+    """Raise InputError, naming some, where more than the share `limit` of the photos that were read is unreadable."""
+    unreadable = [candidate.photo for candidate, finding in found if finding.reason == "unreadable"]
+    read = sum(finding.digest is not None or finding.reason == "unreadable" for _, finding in found)
+    if unreadable and len(unreadable) > limit * read:
+        names = ", ".join(map(str, unreadable[:_UNREADABLE_NAMED]))
+        more = ", ..." if len(unreadable) > _UNREADABLE_NAMED else ""
+        raise InputError(
+            f"{len(unreadable)} of {read} photos are unreadable, more than ingest.max_unreadable ({limit:g}) allows: "
+            f"{names}{more}; copy them again, or raise the limit"
+        )

@@ -1,0 +1,158 @@
+"""The second pass of ingest: choose among the photos that were let in, and write `photos` and `given_masks`."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence, Set
+from pathlib import Path
+from typing import Any
+
+from bgdata.errors import InputError
+from bgdata.ingest import filters
+from bgdata.ingest.filters import Found
+from bgdata.ingest.ilsvrc import Candidate, IlsvrcTree
+from bgdata.ingest.inspection import check_unreadable, inspect_candidates
+from bgdata.ingest.settings import IngestSettings, PerClass
+from bgdata.io import inspect_photo
+from bgdata.labels import CLASS_COUNT, CLASS_FOLDERS
+from bgdata.parallel import run_tasks
+from bgdata.shards import (
+    SPLITS,
+    Row,
+    finish_set,
+    member_name,
+    shard_is_written,
+    shard_name,
+    write_rejected,
+    write_shard,
+)
+
+PHOTOS = "photos"
+GIVEN_MASKS = "given_masks"
+COLUMNS = ("height", "width", "x0", "y0", "x1", "y1", "source")
+
+
+def ingest_photos(
+    tree: IlsvrcTree,
+    candidates: Sequence[Candidate],
+    work: Path,
+    *,
+    settings: IngestSettings,
+    excluded: Set[str] = frozenset(),
+    seed: int,
+    workers: int,
+) -> dict[str, Any]:
+    """Write the sets `photos` and `given_masks` into `work`; returns the manifest of `photos`.
+
+    `excluded` holds the ids of `settings.exclude_ids`. The bytes depend on the tree, settings and seed, not on the
+    workers; a killed run goes on where it was.
+
+    Raises InputError where too many photos are unreadable, or a class has fewer than two photos in a split.
+    """
+    found = inspect_candidates(candidates, work / "inspected", settings=settings.filters, workers=workers)
+    check_unreadable(found, settings.max_unreadable)
+    reasons = filters.exclude(found, excluded)
+    reasons = filters.drop_duplicates(found, reasons)
+    reasons = filters.balance(found, reasons, per_class=settings.per_class, seed=seed)
+    chosen = [one for one, reason in zip(found, reasons, strict=True) if reason is None]
+    counts = Counter((candidate.split, candidate.label) for candidate, _ in chosen)
+    _check_classes(found, reasons, counts)
+    _write_shards(chosen, tree, work, photos_per_shard=settings.photos_per_shard, workers=workers)
+    rejected = [
+        {"id": candidate.id, "split": candidate.split, "label": candidate.label, "reason": reason}
+        for (candidate, _), reason in zip(found, reasons, strict=True)
+        if reason
+    ]
+    notes = {
+        "candidates": len(candidates),
+        "rejected": write_rejected(work / PHOTOS, rejected),
+        "short_classes": _short_classes(counts, settings.per_class),
+        "exclude_list": len(excluded),
+        "encoded_anew": sum(finding.encoded_anew for _, finding in chosen),
+        "seed": seed,
+        "settings": settings.model_dump(),
+    }
+    finish_set(work / GIVEN_MASKS, notes={"photos": len(chosen)})
+    return finish_set(work / PHOTOS, columns=COLUMNS, notes=notes)
+
+
+def _check_classes(found: Sequence[Found], reasons: Sequence[str | None], counts: Counter[tuple[str, int]]) -> None:
+    for split in SPLITS:
+        for label in range(CLASS_COUNT):
+            if counts[split, label] < 2:
+                _refuse_class(split, label, found, reasons)
+
+
+def _refuse_class(split: str, label: int, found: Sequence[Found], reasons: Sequence[str | None]) -> None:
+    of_class = [
+        reason
+        for (candidate, _), reason in zip(found, reasons, strict=True)
+        if (candidate.split, candidate.label) == (split, label)
+    ]
+    words = ", ".join(f"{reason} {number}" for reason, number in Counter(filter(None, of_class)).most_common())
+    raise InputError(
+        f"class {CLASS_FOLDERS[label]} has {'a single photo' if None in of_class else 'no photo'} in {split} of "
+        f"{len(of_class)} listed (left out: {words or 'none'}): mixed_same needs a background of another photo of its "
+        "class, so at least 2; add photos, or loosen ingest.filters"
+    )
+
+
+def _short_classes(counts: Counter[tuple[str, int]], per_class: PerClass) -> dict[str, dict[str, int]]:
+    """The classes that have fewer photos than `per_class` asks for, with how many they have."""
+    limits = {"train": per_class.train or 0, "val": per_class.val or 0}
+    short = {
+        split: {
+            CLASS_FOLDERS[label]: counts[split, label] for label in range(CLASS_COUNT) if counts[split, label] < limit
+        }
+        for split, limit in limits.items()
+    }
+    return {split: classes for split, classes in short.items() if classes}
+
+
+def _write_shards(
+    chosen: Sequence[Found], tree: IlsvrcTree, work: Path, *, photos_per_shard: int, workers: int
+) -> None:
+    for name in (PHOTOS, GIVEN_MASKS):
+        (work / name).mkdir(parents=True, exist_ok=True)
+    tasks = []
+    for split in SPLITS:
+        of_split = [one for one in chosen if one[0].split == split]
+        for number, start in enumerate(range(0, len(of_split), photos_per_shard)):
+            shard = shard_name(split, number)
+            if not shard_is_written(work / PHOTOS, shard):
+                tasks.append((of_split[start : start + photos_per_shard], tree, work, shard))
+    total = sum(len(photos) for photos, *_ in tasks)
+    run_tasks(_write_shard, tasks, workers=workers, total=total, label="ingest", unit="photo")
+
+
+def _write_shard(photos: Sequence[Found], tree: IlsvrcTree, work: Path, shard: str) -> int:
+    # The masks first: the photos' part says that both are written.
+    masks = list(_mask_members(photos))
+    if masks:
+        write_shard(work / GIVEN_MASKS, shard, masks)
+    write_shard(work / PHOTOS, shard, _photo_members(photos, tree))
+    return len(photos)
+
+
+def _mask_members(photos: Sequence[Found]) -> Iterator[tuple[Row, bytes]]:
+    for candidate, _ in photos:
+        if candidate.mask:
+            name = member_name(candidate.label, candidate.id, "png")
+            row = Row(candidate.id, candidate.split, candidate.label, candidate.wnid, name)
+            yield row, Path(candidate.mask).read_bytes()
+
+
+def _photo_members(photos: Sequence[Found], tree: IlsvrcTree) -> Iterator[tuple[Row, bytes]]:
+    for candidate, finding in photos:
+        assert candidate.photo and finding.box, "a chosen photo has both"
+        data = Path(candidate.photo).read_bytes()
+        if hashlib.sha256(data).hexdigest() != finding.digest:
+            raise InputError(
+                f"{candidate.photo} is not what it was when ingest inspected it: run the fetch stage again (with DVC: "
+                "`dvc repro --force fetch`), then ingest"
+            )
+        if finding.encoded_anew:
+            data, *_ = inspect_photo(data)
+        values = (*finding.size, *finding.box, tree.relative(candidate.photo))
+        extra = {column: str(value) for column, value in zip(COLUMNS, values, strict=True)}
+        name = member_name(candidate.label, candidate.id)
+        yield Row(candidate.id, candidate.split, candidate.label, candidate.wnid, name, extra=extra), data

@@ -1,0 +1,50 @@
+"""What a segmenter is: photos in, a mask or a reason for each out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+
+from bgdata.geometry import Box
+from bgdata.io import decode_image
+from bgdata.shards import ImageSet, Row
+
+
+@dataclass(frozen=True)
+class Photo:
+    """One photo to segment: RGB, and the box of its object in the photo's pixels (None where it has none)."""
+
+    id: str
+    label: int
+    wnid: str
+    image: UInt8[np.ndarray, "h w 3"]
+    box: Box | None
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """A mask of the photo's size and how sure the segmenter is (None: it does not say), or the reason for no mask."""
+
+    mask: Bool[np.ndarray, "h w"] | None
+    score: float | None = None
+    reason: str | None = None
+
+
+@runtime_checkable
+class Segmenter(Protocol):
+    """Anything that finds the foreground of photos; `name` goes into the manifest and the masks' `method` column."""
+
+    @property
+    def name(self) -> str:
+        """The method's name in params.yaml."""
+
+    def segment(self, photos: Sequence[Photo]) -> list[Segmentation]:
+        """Segment a batch; one answer a photo, in order, that depends on nothing but that photo."""
+
+
+def read_photo(photos: ImageSet, row: Row) -> Photo:
+    """Read and decode one photo of the set that ingest wrote."""
+    box = Box(*(int(row.extra[edge]) for edge in ("x0", "y0", "x1", "y1")))
+    return Photo(id=row.id, label=row.label, wnid=row.wnid, image=decode_image(photos.read(row)), box=box)

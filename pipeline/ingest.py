@@ -1,0 +1,35 @@
+"""Filter the annotated photos as the paper does, and write them (and the masks that came with them) as sets."""
+
+import argparse
+import os
+from pathlib import Path
+
+from bgdata.ingest.filters import read_excluded
+from bgdata.ingest.ilsvrc import LISTING, check_listing, find_tree, list_candidates
+from bgdata.ingest.photos import GIVEN_MASKS, PHOTOS, ingest_photos
+from bgdata.ingest.settings import IngestSettings
+from pipeline._stage import RAW, SETS, read_settings, run_stage, runtime, workspace
+
+
+def main(_: argparse.Namespace) -> None:
+    """Write data/in9/photos and data/in9/given_masks."""
+    resolved = read_settings("ingest")
+    source, seed = resolved.pop("source"), resolved.pop("seed")
+    settings = IngestSettings.model_validate(resolved)
+    imagenet = runtime()["imagenet"] or os.environ.get("IMAGENET")
+    tree = find_tree(RAW / PHOTOS if source == "synthetic" else imagenet)
+    candidates = list_candidates(tree)
+    listing = RAW / PHOTOS / LISTING
+    check_listing(tree, candidates, listing)
+    excluded = read_excluded(Path(settings.exclude_ids)) if settings.exclude_ids else set()
+    identity = [resolved, source, seed, sorted(excluded)]
+    outs = {name: SETS / name for name in (PHOTOS, GIVEN_MASKS)}
+    with workspace("ingest", settings=identity, inputs={"listing": listing}, outs=outs) as work:
+        manifest = ingest_photos(
+            tree, candidates, work, settings=settings, excluded=excluded, seed=seed, workers=runtime()["workers"]
+        )
+    print(f"ingest: {manifest['candidates']} candidates, left out: {manifest['rejected'] or 'none'}")
+
+
+if __name__ == "__main__":
+    run_stage(main, argparse.ArgumentParser(description=__doc__))

@@ -11,6 +11,7 @@ seconds (user and system), so that other work on the machine counts for none of 
 
 import argparse
 import io
+import itertools
 import tempfile
 import time
 from collections.abc import Callable
@@ -90,7 +91,7 @@ def _time_straightforward(photos: Path, masks: Path, work: Path) -> float:
             (work / f"{row.id}.JPEG").write_bytes(photo_set.read(row))
             (work / f"{row.id}_mask.png").write_bytes(mask_set.read(mask))
     start = time.process_time()
-    for row, other in zip(rows[:-1], rows[1:], strict=True):
+    for row, other in itertools.pairwise(rows):
         _straightforward(work, row, other)
     return (len(rows) - 1) / (time.process_time() - start)
 

@@ -3,8 +3,8 @@
     for seed in 0 1 2; do dvc exp run -n seed-$seed -S seed=$seed; done
     python -m benchmarks.seeds seed-0 seed-1 seed-2 --readme README.md
 
-A seed draws its own scenes, backgrounds and weights, so the spread is that of the whole pipeline. `--readme` puts the table
-between the lines `<!-- seeds -->` and `<!-- /seeds -->`.
+A seed draws its own scenes, backgrounds and weights, so the spread is that of the whole pipeline. `--readme` puts the
+table between the lines `<!-- seeds -->` and `<!-- /seeds -->`.
 """
 
 import argparse

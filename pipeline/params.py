@@ -175,4 +175,9 @@ def _sentence(detail: ErrorDetails, overrides: Mapping[str, Any], profile: str) 
 
 
 def _known_keys() -> set[str]:
-    return {key for model in Settings.__subclasses__() for key in model.model_fields}
+    known: set[str] = set()
+    models = [Settings]
+    for model in models:
+        known |= model.model_fields.keys()
+        models += model.__subclasses__()
+    return known

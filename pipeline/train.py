@@ -4,14 +4,12 @@ import argparse
 import json
 from pathlib import Path
 
-from bgdata.pixels import load_pixels
-from bgdata.shards import MANIFEST, ImageSet, write_csv, write_text_whole
+from bgdata.shards import MANIFEST, write_csv, write_text_whole
 from models.checkpoints import file_sha256, save_classifier
 from models.classifiers import build_classifier
 from models.devices import resolve_device, resolve_precision
-from models.evaluation.accuracy import labels_of
 from models.training.loop import fit
-from models.training.recipes import open_recipe, sets_read
+from models.training.recipes import open_recipe, open_validation, sets_read
 from models.training.settings import TrainJob
 from pipeline._stage import RUNS, SETS, read_settings, run_stage, runtime, workspace
 
@@ -33,17 +31,12 @@ def main(arguments: argparse.Namespace) -> None:
     ) as work:
         pixels, run = work / "pixels", work / "run"
         data = open_recipe(recipe, SETS, size=train.size, p=job.p, folder=pixels, workers=workers)
-        with ImageSet(SETS / "original") as originals:
-            rows = originals.split("val")
-            images = load_pixels(
-                originals, rows, size=train.size, folder=pixels / "val", workers=workers, label="decode val"
-            )
         classifier = build_classifier(train.arch, input_size=train.size, weights=train.weights, seed=job.seed)
         history = fit(
             classifier,
             data,
             train,
-            validation=(images, labels_of(rows)),
+            validation=open_validation(SETS, size=train.size, folder=pixels / "val", workers=workers),
             seed=job.seed,
             device=device,
             precision=precision,

@@ -1,0 +1,186 @@
+"""Classifiers: torchvision's networks, with resizing and normalisation inside."""
+
+import difflib
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+import torch
+import torch.nn.functional as F  # noqa: N812  # the name that everyone knows it by
+import torchvision
+from jaxtyping import Float32
+from torch import Tensor, nn
+from torchvision.models.resnet import BasicBlock, ResNet
+
+from bgdata.errors import InputError
+from bgdata.labels import CLASS_COUNT
+
+# ImageNet-9's own statistics (Xiao et al. 2021, the evaluator's for nine-class models).
+MEAN = (0.4717, 0.4499, 0.3837)
+STD = (0.2600, 0.2516, 0.2575)
+
+# These return several outputs while training, or accept one image size only.
+_UNFIT = ("googlenet", "inception_v3", "maxvit_t")
+
+
+class Classifier(nn.Module):
+    """A network with its input's conventions inside: images of any size in [0, 1] in, logits out."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, network: nn.Module, *, arch: str, classes: int, input_size: int) -> None:
+        super().__init__()
+        self.network = network
+        self.arch = arch
+        self.classes = classes
+        self.input_size = input_size
+        self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(STD).view(3, 1, 1), persistent=False)
+
+    def forward(self, images: Float32[Tensor, "b 3 h w"]) -> Tensor:
+        """Logits, `B classes`, of RGB images in [0, 1]."""
+        resized = resize_images(images, self.input_size)
+        normalised = (resized - self.mean) / self.std
+        return self.network(normalised.contiguous(memory_format=torch.channels_last))
+
+
+def resize_images(images: Float32[Tensor, "b c h w"], size: int) -> Float32[Tensor, "b c {size} {size}"]:
+    """Resize to `size` x `size` as `bgdata.geometry.resize_pixels` does: area averages down, bilinear up.
+
+    Area averaging weighs each source pixel by how much of it is covered (cv2.INTER_AREA; torch's own `area` does not).
+    """
+    height, width = images.shape[-2:]
+    if (height, width) == (size, size):
+        return images
+    if size > height or size > width:
+        return F.interpolate(images, (size, size), mode="bilinear", align_corners=False)
+    rows, columns = (_area_weights(side, size, images.device) for side in (height, width))
+    lines = rows @ images.permute(0, 2, 3, 1).flatten(2)  # b size (w c): images at rest lie channels last
+    return torch.einsum("bhwc,vw->bchv", lines.view(len(images), size, width, -1), columns)
+
+
+def _area_weights(source: int, target: int, device: torch.device) -> Float32[Tensor, "{target} {source}"]:
+    """How much of each source pixel lies in each target pixel; rows sum to 1."""
+    scale = source / target
+    start = torch.arange(target, device=device, dtype=torch.float64)[:, None] * scale
+    pixel = torch.arange(source, device=device, dtype=torch.float64)
+    covered = torch.minimum(start + scale, pixel + 1) - torch.maximum(start, pixel)
+    return (covered.clamp(min=0) / scale).float()
+
+
+def build_classifier(
+    arch: str, *, input_size: int, classes: int = CLASS_COUNT, weights: str | None = None, seed: int = 0
+) -> Classifier:
+    """A classifier by name: `resnet10` (one basic block a stage) or one of torchvision's.
+
+    `weights` is a local file (a state dict, or one under `state_dict`) or the name of torchvision's (IMAGENET1K_V2); a
+    head for another number of classes is replaced by a new one, anything else must fit. `seed` draws what is new.
+
+    Raises InputError where the name is unknown or the weights do not fit, listing the keys.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = _build_network(arch, classes, input_size)
+    if weights is not None:
+        load_weights(network, _start_weights(arch, weights), source=weights, new_head=True)
+    classifier = Classifier(network, arch=arch, classes=classes, input_size=input_size)
+    return classifier.to(memory_format=torch.channels_last)
+
+
+def load_weights(network: nn.Module, state: Mapping[str, Tensor], *, source: str, new_head: bool) -> None:
+    """Load a state dict strictly; with `new_head`, a head of another size stays as it was drawn.
+
+    Raises InputError listing missing, unexpected and wrongly shaped keys.
+    """
+    expected = network.state_dict()
+    state = dict(state)
+    if state and all(key.startswith("module.") for key in state):  # written by DataParallel
+        state = {key.removeprefix("module."): value for key, value in state.items()}
+    wrong = [key for key in expected.keys() & state.keys() if expected[key].shape != state[key].shape]
+    if new_head:
+        head = [key for key in wrong if key in _head_keys(network)]
+        state |= {key: expected[key] for key in head}
+        wrong = [key for key in wrong if key not in head]
+    faults = {
+        # Networks saved before PyTorch 0.4.1 have no such counters, and need none.
+        "missing": [key for key in expected.keys() - state.keys() if not key.endswith("num_batches_tracked")],
+        "unexpected": list(state.keys() - expected.keys()),
+        "wrong shape": [f"{key} {_shape(state[key])}, expected {_shape(expected[key])}" for key in wrong],
+    }
+    if any(faults.values()):
+        listed = "; ".join(f"{fault}: {_listing(keys)}" for fault, keys in faults.items() if keys)
+        raise InputError(f"the weights of {source} do not fit the network: {listed}")
+    network.load_state_dict(state)
+
+
+def read_torch_file(path: Path) -> Any:
+    """What `torch.save` wrote, if it is tensors and plain containers alone.
+
+    Raises InputError where the file is missing, no checkpoint, cut short, or holds code.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing") from None
+    except pickle.UnpicklingError as error:
+        if "GLOBAL" in str(error) or "global" in str(error):
+            raise InputError(
+                f"{path} holds Python objects besides tensors, which could run code when loaded: "
+                "save its plain state dict again and give that"
+            ) from None
+        raise InputError(_no_checkpoint(path)) from None
+    except (RuntimeError, EOFError, ValueError, KeyError, OSError):
+        raise InputError(_no_checkpoint(path)) from None
+
+
+def _build_network(arch: str, classes: int, input_size: int) -> nn.Module:
+    if arch == "resnet10":
+        return ResNet(BasicBlock, [1, 1, 1, 1], num_classes=classes)
+    known = [name for name in torchvision.models.list_models(torchvision.models) if name not in _UNFIT]
+    if arch not in known:
+        close = ", ".join(difflib.get_close_matches(arch, [*known, "resnet10"])) or "resnet10, resnet50"
+        raise InputError(f"no classifier is called {arch!r}: try {close} (train.arch takes torchvision's names)")
+    sized = {"image_size": input_size} if arch.startswith("vit_") else {}
+    return torchvision.models.get_model(arch, weights=None, num_classes=classes, **sized)
+
+
+def _start_weights(arch: str, weights: str) -> Mapping[str, Tensor]:
+    named = {} if arch == "resnet10" else torchvision.models.get_model_weights(arch).__members__
+    if weights in named:
+        try:
+            return named[weights].get_state_dict(progress=False, check_hash=True)
+        except (URLError, OSError) as error:
+            raise InputError(
+                f"the weights {weights} of {arch} could not be downloaded ({error}): give a local file as train.weights"
+            ) from None
+    if not Path(weights).is_file():
+        names = f", nor one of torchvision's for {arch} ({', '.join(named)})" if named else ""
+        raise InputError(f"train.weights is {weights!r}, which is no file{names}")
+    content = read_torch_file(Path(weights))
+    state = content.get("state_dict", content) if isinstance(content, dict) else None
+    if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
+        raise InputError(f"{weights} holds no state dict (names to tensors), at its top or under 'state_dict'")
+    return state
+
+
+def _head_keys(network: nn.Module) -> list[str]:
+    """The keys of the last layer with outputs: what another number of classes replaces."""
+    layers = [name for name, module in network.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)]
+    return [f"{layers[-1]}.weight", f"{layers[-1]}.bias"]
+
+
+def _shape(tensor: Tensor) -> str:
+    return "x".join(map(str, tensor.shape)) or "scalar"
+
+
+def _listing(keys: list[str], limit: int = 5) -> str:
+    more = f" and {len(keys) - limit} more" if len(keys) > limit else ""
+    return ", ".join(sorted(keys)[:limit]) + more
+
+
+def _no_checkpoint(path: Path) -> str:
+    size = path.stat().st_size if path.is_file() else 0
+    return f"{path} ({size} bytes) is no PyTorch checkpoint, or was cut short: make or download it again"

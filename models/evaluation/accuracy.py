@@ -1,0 +1,39 @@
+"""Predictions and accuracy: what all judges share."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int64, UInt8
+
+from bgdata.labels import CLASS_FOLDERS
+from bgdata.shards import Row
+from models.classifiers import Classifier
+
+
+def predict_labels(
+    classifier: Classifier, pixels: UInt8[np.ndarray, "n h w 3"], *, device: torch.device, batch: int
+) -> Int64[np.ndarray, " n"]:
+    """The class of each image, in batches, in evaluation mode; the classifier lies on `device`."""
+    classifier.eval()
+    predictions = []
+    with torch.inference_mode():
+        for start in range(0, len(pixels), batch):
+            images = torch.from_numpy(np.array(pixels[start : start + batch])).to(device).permute(0, 3, 1, 2)
+            predictions.append(classifier(images.float().div_(255)).argmax(1).cpu())
+    return torch.cat(predictions).numpy()
+
+
+def summary_by_class(
+    hits: Bool[np.ndarray, " n"],
+    labels: Int64[np.ndarray, " n"],
+    summary: Callable[[Bool[np.ndarray, " k"]], dict[str, Any]],
+) -> dict[str, dict[str, Any]]:
+    """The summary of each class's part of `hits`, by class folder; classes that do not occur are absent."""
+    return {CLASS_FOLDERS[label]: summary(hits[labels == label]) for label in np.unique(labels)}
+
+
+def labels_of(rows: Sequence[Row]) -> Int64[np.ndarray, " n"]:
+    """The labels of a set's rows."""
+    return np.array([row.label for row in rows], np.int64)

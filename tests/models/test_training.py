@@ -1,0 +1,237 @@
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from bgdata.errors import InputError
+from bgdata.shards import ImageSet
+from models.classifiers import build_classifier
+from models.training import loop
+from models.training.augment import crop_and_flip, jitter_colours
+from models.training.loop import fit, learning_rate
+from models.training.recipes import TrainingData, as_batch, open_recipe, replace_backgrounds, soft_labels
+from models.training.settings import LoopSettings, NamedRecipe, RecipeSettings, TrainJob
+
+CPU = torch.device("cpu")
+SETTINGS = LoopSettings(
+    arch="resnet10",
+    weights=None,
+    size=32,
+    epochs=3,
+    batch_size=8,
+    lr=0.02,
+    momentum=0.9,
+    weight_decay=1e-4,
+    warmup=0.2,
+    label_smoothing=0.1,
+    crop_scale=0.5,
+    flip=True,
+    jitter=0.2,
+    precision="float32",
+)
+
+
+class Killed(Exception):
+    """The process ends here."""
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def opened(sets: Path, folder: Path, *, data: str = "original", p: float | None = None) -> TrainingData:
+    recipe = RecipeSettings(data=data, background="keep" if p is None else "dynamic")
+    return open_recipe(recipe, sets, size=32, p=p, folder=folder, workers=2)
+
+
+def trained(
+    data: TrainingData,
+    folder: Path,
+    settings: LoopSettings = SETTINGS,
+    *,
+    device: torch.device = CPU,
+    precision: torch.dtype = torch.float32,
+) -> tuple[dict, list[dict[str, Any]]]:
+    folder.mkdir(exist_ok=True)
+    classifier = build_classifier("resnet10", input_size=32)
+    labels = data.targets.argmax(1).numpy()
+    history = fit(
+        classifier,
+        data,
+        settings,
+        validation=(data.pixels, labels),
+        seed=3,
+        device=device,
+        precision=precision,
+        folder=folder,
+        label="test",
+    )
+    return classifier.state_dict(), history
+
+
+def assert_same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> None:
+    assert first.keys() == second.keys()
+    for key, value in first.items():
+        assert torch.equal(value, second[key]), key
+
+
+def test_dynamic_with_p_0_is_the_plain_recipe_bit_for_bit(sets: Path, tmp_path: Path) -> None:
+    plain, history = trained(opened(sets, tmp_path / "a"), tmp_path / "run_a")
+    dynamic, same_history = trained(opened(sets, tmp_path / "b", p=0.0), tmp_path / "run_b")
+    assert_same(plain, dynamic)
+    assert history == same_history
+
+
+def test_dynamic_with_p_1_never_shows_an_own_background() -> None:
+    count, side = 6, 4
+    images = np.full((count, side, side, 3), 200, np.uint8)
+    backgrounds = np.broadcast_to(np.arange(5, dtype=np.uint8)[:, None, None, None], (5, side, side, 3)).copy()
+    masks = np.zeros((count, side, side), bool)
+    masks[:, 0] = True
+    own = np.array([2, 0, 1, 4, 3, -1])
+    treat = replace_backgrounds(masks, backgrounds, own, p=1.0)
+    indices = np.tile(np.arange(count), 200)
+    treated = treat(as_batch(images[indices]), indices, generator())
+    assert (treated[:, :, 0] == 200).all()
+    shown = treated[:, 0, 1, 0].numpy()
+    for image in range(count):
+        assert set(shown[indices == image]) == set(range(5)) - {int(own[image])}
+
+
+def test_dynamic_replaces_the_share_p_and_leaves_its_input_alone() -> None:
+    images = as_batch(np.full((1000, 2, 2, 3), 9, np.uint8))
+    treat = replace_backgrounds(np.zeros((1, 2, 2), bool), np.zeros((3, 2, 2, 3), np.uint8), np.array([0]), p=0.3)
+    treated = treat(images, np.zeros(1000, np.int64), generator())
+    assert abs(float((treated[:, 0, 0, 0] == 0).float().mean()) - 0.3) < 0.05
+    assert (images == 9).all()
+
+
+def test_a_single_background_is_an_error() -> None:
+    with pytest.raises(InputError, match="at least two backgrounds"):
+        replace_backgrounds(np.zeros((1, 2, 2), bool), np.zeros((1, 2, 2, 3), np.uint8), np.array([0]), p=0.5)
+
+
+def test_soft_labels_sum_to_one_and_weigh_the_partner(sets: Path) -> None:
+    with ImageSet(sets / "mixup") as images:
+        rows = images.rows
+    targets = soft_labels(rows)
+    assert torch.allclose(targets.sum(1), torch.ones(len(rows)))
+    for target, row in zip(targets, rows, strict=True):
+        same = row.label == int(row.extra["partner_label"])
+        assert float(target[row.label]) == (1.0 if same else 0.75)
+    hard = [dataclasses.replace(row, extra={}) for row in rows]
+    assert soft_labels(hard).argmax(1).tolist() == [row.label for row in rows]
+
+
+@given(seed=st.integers(0, 10_000), crop_scale=st.floats(0.1, 1.0), flip=st.booleans())
+def test_augmentation_keeps_image_and_mask_in_step(seed: int, crop_scale: float, flip: bool) -> None:
+    image = torch.rand(3, 3, 8, 8, generator=generator(seed))
+    mask = image[:, :1] * 0.5
+    stacked = crop_and_flip(torch.cat((image, mask), 1), generator(seed), crop_scale=crop_scale, flip=flip)
+    alone = crop_and_flip(image, generator(seed), crop_scale=crop_scale, flip=flip)
+    assert torch.equal(stacked[:, :3], alone)
+    assert torch.allclose(stacked[:, 3], alone[:, 0] * 0.5, atol=1e-6)
+    assert alone.min() >= 0
+    assert alone.max() <= 1
+
+
+def test_crops_lie_in_the_image_and_cover_the_share_that_was_asked_for() -> None:
+    count, side = 500, 32
+    ramp = torch.arange(float(side))
+    places = torch.stack((ramp.expand(side, side), ramp[:, None].expand(side, side)))  # each pixel holds its x and y
+    cropped = crop_and_flip(places.repeat(count, 1, 1, 1), generator(), crop_scale=0.5, flip=True)
+    width = cropped[:, 0, 16, 16] - cropped[:, 0, 16, 15]  # as a share of the side; negative: flipped
+    height = cropped[:, 1, 16, 16] - cropped[:, 1, 15, 16]
+    area, ratio = width.abs() * height, width.abs() / height
+    assert 0.5 - 1e-4 < area.min() < 0.53
+    assert 0.9 < area.max() < 1 + 1e-4
+    assert 3 / 4 - 1e-4 < ratio.min() < ratio.max() < 4 / 3 + 1e-4
+    assert 0.4 < float((width < 0).float().mean()) < 0.6
+    centre_x = cropped[:, 0, 16, 15:17].mean(1) + 0.5
+    assert (centre_x - side * width.abs() / 2 > -1e-2).all()
+    assert (centre_x + side * width.abs() / 2 < side + 1e-2).all()
+
+
+def test_jitter_is_bounded_and_off_at_0() -> None:
+    images = torch.rand(5, 3, 6, 6)
+    assert jitter_colours(images, generator(), jitter=0.0) is images
+    grey = torch.full((50, 3, 4, 4), 0.5)
+    changed = jitter_colours(grey, generator(), jitter=0.2)  # a plain grey has no contrast and no colour to change
+    assert torch.allclose(changed, changed[:, :1, :1, :1].expand_as(changed), atol=1e-3)
+    assert 0.39 < float(changed.min()) < 0.45
+    assert 0.55 < float(changed.max()) < 0.61
+
+
+def test_the_rate_rises_then_falls_to_0() -> None:
+    rates = [learning_rate(step, 100, peak=0.5, warmup=0.2) for step in range(101)]
+    assert rates[:20] == sorted(rates[:20])
+    assert rates[20:] == sorted(rates[20:], reverse=True)
+    assert max(rates) == rates[20] == 0.5
+    assert rates[100] == pytest.approx(0, abs=1e-12)
+    assert learning_rate(0, 10, peak=0.5, warmup=0.0) == 0.5
+
+
+@pytest.mark.parametrize("p", [None, 0.5])
+def test_a_killed_run_ends_in_the_weights_of_an_unbroken_one(
+    sets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, p: float | None
+) -> None:
+    data = opened(sets, tmp_path / "pixels", p=p)
+    unbroken, history = trained(data, tmp_path / "unbroken")
+    save, saved = loop.save_whole, []
+
+    def save_then_die(content: Any, path: Path) -> None:
+        save(content, path)
+        saved.append(path)
+        if len(saved) == 2:
+            raise Killed
+
+    monkeypatch.setattr(loop, "save_whole", save_then_die)
+    with pytest.raises(Killed):
+        trained(data, tmp_path / "killed")
+    resumed, same_history = trained(data, tmp_path / "killed")
+    assert len(saved) == 3
+    assert_same(unbroken, resumed)
+    assert history == same_history
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_it_learns_on_cuda_in_bfloat16(sets: Path, tmp_path: Path) -> None:
+    data = opened(sets, tmp_path / "pixels", p=0.5)
+    settings = SETTINGS.model_copy(update={"epochs": 12, "jitter": 0.0})
+    cuda = torch.device("cuda")
+    _, history = trained(data, tmp_path, settings, device=cuda, precision=torch.bfloat16)
+    assert history[-1]["val_accuracy"] > 0.5
+
+
+def test_it_learns(sets: Path, tmp_path: Path) -> None:
+    settings = SETTINGS.model_copy(update={"epochs": 12, "label_smoothing": 0.0, "jitter": 0.0})
+    _, history = trained(opened(sets, tmp_path / "pixels", p=0.5), tmp_path / "run", settings)
+    assert [row["epoch"] for row in history] == list(range(1, 13))
+    assert history[-1]["train_loss"] < history[0]["train_loss"]
+    assert history[-1]["val_accuracy"] > 0.5
+
+
+def test_a_loss_that_is_no_number_is_a_sentence(sets: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no longer a number in epoch 1: lower train.lr"):
+        trained(opened(sets, tmp_path / "pixels"), tmp_path / "run", SETTINGS.model_copy(update={"lr": 1e30}))
+    assert not (tmp_path / "run" / loop.STATE).exists()
+
+
+def test_p_stands_where_it_is_used() -> None:
+    keep = NamedRecipe(name="a", data="original", background="keep")
+    dynamic = NamedRecipe(name="b", data="original", background="dynamic")
+    train = SETTINGS.model_dump()
+    assert TrainJob.model_validate({"recipe": keep.model_dump(), "train": train, "seed": 0}).p is None
+    assert TrainJob.model_validate({"recipe": dynamic.model_dump(), "train": train | {"p": 0.5}, "seed": 0}).p == 0.5
+    for recipe, settings in ((keep, train | {"p": 0.5}), (dynamic, train)):
+        with pytest.raises(ValidationError, match="p belongs to recipes with background: dynamic"):
+            TrainJob.model_validate({"recipe": recipe.model_dump(), "train": settings, "seed": 0})
+    with pytest.raises(ValidationError, match="needs data with a foreground"):
+        RecipeSettings(data="mixup", background="dynamic")

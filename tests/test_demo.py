@@ -1,0 +1,180 @@
+"""The product as a stranger gets it: a clone, `dvc repro`, and what the README says of it. Minutes: `make slow`."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).resolve().parent.parent
+pytestmark = pytest.mark.slow
+
+SETS = ("original", "only_bg_b", "only_bg_t", "no_fg", "only_fg", "mixed_same", "mixed_rand", "mixed_next", "fg_mask")
+
+
+def environment() -> dict[str, str]:
+    """The caller's, with this Python's folder first on the PATH: stages call `python`."""
+    tools = str(Path(sys.executable).parent)
+    return os.environ | {"PATH": f"{tools}{os.pathsep}{os.environ['PATH']}", "DVC_NO_ANALYTICS": "1"}
+
+
+def clone(folder: Path) -> Path:
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
+    for key, value in (("user.name", "test"), ("user.email", "test@localhost")):
+        subprocess.run(["git", "config", key, value], cwd=folder, check=True)
+    return folder
+
+
+def dvc(folder: Path, *arguments: str) -> str:
+    command = ["dvc", *arguments]
+    done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"dvc {' '.join(arguments)}:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    return done.stdout
+
+
+def stages_run(output: str) -> set[str]:
+    return {line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage '")}
+
+
+def edit_params(folder: Path, **changes: Any) -> None:
+    """Set values by their YAML path, dots written as two underscores."""
+    yaml = YAML()
+    params = yaml.load(folder / "params.yaml")
+    for path, value in changes.items():
+        *parents, last = path.split("__")
+        section = params
+        for parent in parents:
+            section = section[parent]
+        section[last] = value
+    yaml.dump(params, folder / "params.yaml")
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A clone in which the whole demo ran, and was committed."""
+    folder = clone(tmp_path_factory.mktemp("demo") / "clone")
+    dvc(folder, "repro")
+    subprocess.run(["git", "add", "-A"], cwd=folder, check=True)
+    subprocess.run(["git", "commit", "--quiet", "--allow-empty", "-m", "demo"], cwd=folder, check=True)
+    yield folder
+
+
+def metrics(folder: Path) -> dict[str, dict[str, float]]:
+    return json.loads((folder / "report/metrics.json").read_text())["in9"]
+
+
+def test_the_demo_shows_what_the_readme_says(demo: Path) -> None:
+    scores = metrics(demo)
+    assert set(scores) == {"original", "mixup", "cutmix", "mixed_rand", "dynamic"}
+    assert all(0.60 <= recipe["original"] < 1 for recipe in scores.values())
+    plain, dynamic, static = scores["original"], scores["dynamic"], scores["mixed_rand"]
+    assert plain["bg_gap"] >= 0.10
+    assert dynamic["bg_gap"] <= plain["bg_gap"] / 2
+    assert dynamic["original"] >= plain["original"] - 0.05
+    assert static["original"] < dynamic["original"]
+
+
+def test_a_second_repro_runs_nothing(demo: Path) -> None:
+    assert not stages_run(dvc(demo, "repro"))
+    assert dvc(demo, "status", "--quiet") == ""
+
+
+def test_every_set_reads(demo: Path) -> None:
+    for name in (*SETS, "mixup", "cutmix", "photos", "masks"):
+        subprocess.run(
+            [sys.executable, "-m", "pipeline.export", "--check", f"data/in9/{name}"],
+            cwd=demo,
+            env=environment(),
+            check=True,
+        )
+
+
+def test_experiments_rerun_what_they_touch_and_nothing_else(demo: Path) -> None:
+    device = dvc(demo, "exp", "run", "-n", "on-cpu", "-S", "runtime.device=cpu")
+    assert stages_run(device) == {"config"}
+    swapped = dvc(demo, "exp", "run", "-n", "p-02", "-S", "train.p=0.2")
+    assert stages_run(swapped) == {"config", "train@dynamic", "evaluate@dynamic", "challenge@dynamic", "report"}
+    changes = json.loads(dvc(demo, "metrics", "diff", "--json", "on-cpu", "p-02"))["report/metrics.json"]
+    assert {path.split(".")[1] for path in changes} == {"dynamic"}
+    assert "p-02" in dvc(demo, "exp", "show", "--md", "--only-changed")
+    dvc(demo, "exp", "apply", "on-cpu")
+    assert "accuracy-by-variant" in dvc(demo, "plots", "diff", "on-cpu", "p-02", "--json")
+    dvc(demo, "plots", "diff", "on-cpu", "p-02", "--out", "plots")
+    assert (demo / "plots/index.html").is_file()
+
+
+def test_sets_are_shared_through_a_remote(demo: Path, tmp_path: Path) -> None:
+    dvc(demo, "remote", "add", "--force", "-d", "storage", str(tmp_path / "storage"))
+    subprocess.run(["git", "commit", "--quiet", "-am", "remote"], cwd=demo, check=True)
+    dvc(demo, "push")
+    other = tmp_path / "other"
+    subprocess.run(["git", "clone", "--quiet", str(demo), str(other)], check=True)
+    dvc(other, "pull", "data/in9/mixed_rand")
+    assert (other / "data/in9/mixed_rand/index.csv").read_bytes() == (
+        demo / "data/in9/mixed_rand/index.csv"
+    ).read_bytes()
+    dvc(tmp_path, "get", str(demo), "data/in9/only_fg", "-o", "fetched")
+    assert (tmp_path / "fetched/manifest.json").is_file()
+
+
+def test_kills_at_any_moment_lose_nothing(tmp_path: Path) -> None:
+    """Real SIGKILLs of dvc, of the stage, or of both; the outs are those of an undisturbed run."""
+    calm, shaken = clone(tmp_path / "calm"), clone(tmp_path / "shaken")
+    for folder in (calm, shaken):
+        edit_params(
+            folder,
+            fetch__synthetic__train_per_class=24,
+            fetch__synthetic__val_per_class=6,
+            profiles__demo__ingest__photos_per_shard=20,
+            profiles__demo__render__images_per_shard=20,
+            profiles__demo__train__epochs=4,
+        )
+    dvc(calm, "repro", "train@dynamic")
+    moments = random.Random(0)
+    finished = False
+    for number in range(12):
+        with (tmp_path / "log").open("a") as log:
+            run = subprocess.Popen(
+                ["dvc", "repro", "train@dynamic"],
+                cwd=shaken,
+                env=environment(),
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+            try:
+                finished = run.wait(timeout=moments.uniform(2, 7)) == 0
+            except subprocess.TimeoutExpired:
+                kill(run, ("dvc", "stage", "both")[number % 3])
+    if not finished:
+        time.sleep(2)
+        dvc(shaken, "repro", "train@dynamic")
+    assert recorded(shaken) == recorded(calm)
+
+
+def kill(run: "subprocess.Popen[bytes]", what: str) -> None:
+    if what == "both":
+        os.killpg(run.pid, signal.SIGKILL)
+    elif what == "dvc":
+        run.kill()
+    else:
+        children = Path(f"/proc/{run.pid}/task/{run.pid}/children")
+        for child in children.read_text().split() if children.is_file() else []:
+            os.kill(int(child), signal.SIGKILL)
+        run.wait()  # dvc sees its stage fail and ends
+    run.wait()
+
+
+def recorded(folder: Path) -> dict[str, str]:
+    """What dvc.lock holds of the outs: path to hash."""
+    stages = YAML(typ="safe").load(folder / "dvc.lock")["stages"]
+    wanted = ("fetch", "ingest", "segment", "render", "train@dynamic")
+    return {out["path"]: out["md5"] for name in wanted for out in stages[name]["outs"]}

@@ -1,7 +1,6 @@
 """A set decoded into memory once: uint8 arrays that training and the judges read at random."""
 
 import hashlib
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from tqdm import tqdm
 
+from bgdata.arrays import create_array
 from bgdata.errors import InputError
 from bgdata.geometry import resize_pixels
 from bgdata.io import decode_image, decode_mask
@@ -101,13 +101,9 @@ def _open_array(folder: Path, shape: tuple[int, ...], identity: str) -> np.memma
     folder.mkdir(parents=True, exist_ok=True)
     for stale in folder.glob("*.done"):
         stale.unlink()
-    array = np.lib.format.open_memmap(folder / _ARRAY, mode="w+", dtype=np.uint8, shape=shape)
-    if hasattr(os, "posix_fallocate"):
-        # A disk too full would otherwise end the process with SIGBUS on a later write.
-        with (folder / _ARRAY).open("r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, file.seek(0, os.SEEK_END))
+    create_array(folder / _ARRAY, np.uint8, shape)
     mark.write_text(f"{identity} {shape}")
-    return array
+    return np.lib.format.open_memmap(folder / _ARRAY, mode="r+")
 
 
 def _identity(images: ImageSet, rows: Sequence[Row]) -> str:

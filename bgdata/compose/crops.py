@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, UInt8
 
+from bgdata.arrays import create_array
 from bgdata.compose.background import has_strip
 from bgdata.errors import InputError
 from bgdata.geometry import Box, CentreCrop, mask_box
@@ -49,7 +50,7 @@ def crop_photos(photos: Path, masks: Path, *, crop: CentreCrop, work: Path, work
     shape = (len(rows), crop.crop, crop.crop)
     for name, dtype, full in (("pixels", np.uint8, (*shape, 3)), ("masks", np.bool_, shape)):
         if not (work / f"{name}.npy").exists():
-            np.lib.format.open_memmap(work / f"{name}.npy", mode="w+", dtype=dtype, shape=full)
+            create_array(work / f"{name}.npy", dtype, full)
     starts = range(0, len(rows), _CHUNK)
     tasks = [
         (photos, rows[start : start + _CHUNK], masks, mask_rows[start : start + _CHUNK], start, crop, work)

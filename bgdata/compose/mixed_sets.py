@@ -41,7 +41,8 @@ def mix_set(
         for number, start in enumerate(numbers)
         if not shard_is_written(work, shard_name(SPLIT, number))
     ]
-    run_tasks(_mix_shard, tasks, workers=workers, total=len(tasks) * images_per_shard, label=method, unit="photo")
+    total = sum(len(ids[start : start + images_per_shard]) for _, _, start, *_ in tasks)
+    run_tasks(_mix_shard, tasks, workers=workers, total=total, label=method, unit="photo")
     finish_set(work, columns=COLUMNS, notes={"method": method, "seed": seed, "settings": settings.model_dump()})
 
 

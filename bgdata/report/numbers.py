@@ -55,6 +55,15 @@ class Results:
         """The recipe with the smallest BG-gap; of equals the baseline, else the first."""
         return min(self.recipes, key=lambda recipe: (self.bg_gap(recipe), recipe != self.baseline))
 
+    @property
+    def best_trade_off(self) -> str | None:
+        """The recipe with the smallest BG-gap among those that lose at most 5 points on original to the baseline."""
+        if self.baseline is None:
+            return None
+        enough = self.accuracy(self.baseline, "original") - 0.05
+        kept = [recipe for recipe in self.recipes if self.accuracy(recipe, "original") >= enough]
+        return min(kept, key=self.bg_gap)
+
 
 def read_results(scores: Path, runs: Path, *, recipes: Sequence[str]) -> Results:
     """Read the files of these recipes, and no others: files of recipes that are gone may still lie there.

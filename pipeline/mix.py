@@ -3,7 +3,7 @@
 import argparse
 
 from bgdata.compose.mix import METHODS
-from bgdata.compose.mixed_sets import mix_set
+from bgdata.compose.mixed_sets import MixedSet
 from bgdata.compose.settings import MixSettings
 from bgdata.shards import MANIFEST
 from pipeline._stage import SETS, read_settings, run_stage, runtime, workspace
@@ -16,16 +16,15 @@ def main(arguments: argparse.Namespace) -> None:
     originals = SETS / "original"
     inputs = {"original": originals / MANIFEST}
     with workspace(f"mix-{method}", settings=settings, inputs=inputs, outs={"set": SETS / method}) as work:
-        mix_set(
-            originals,
+        mixed_set = MixedSet(
+            originals=originals,
             method=method,
             settings=MixSettings.model_validate(settings["mix"]),
             jpeg_quality=settings["jpeg_quality"],
             images_per_shard=settings["images_per_shard"],
             seed=settings["seed"],
-            work=work / "set",
-            workers=runtime()["workers"],
         )
+        mixed_set.write(work / "set", workers=runtime()["workers"])
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,6 +1,7 @@
 """Sets of mixed images: mixup and cutmix written from the train split of `original`."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from bgdata.compose.mix import METHODS
@@ -15,77 +16,57 @@ COLUMNS = ("partner", "partner_label", "lam", "x0", "y0", "x1", "y1")
 SPLIT = "train"
 
 
-def mix_set(
-    originals: Path,
-    *,
-    method: str,
-    settings: MixSettings,
-    jpeg_quality: int,
-    images_per_shard: int,
-    seed: int,
-    work: Path,
-    workers: int,
-) -> None:
-    """Write `settings.per_image` mixed images for each train image of `originals` into the set `work`.
+@dataclass(frozen=True)
+class MixedSet:
+    """What a set of mixed images is made from, and how.
 
-    The soft label is `lam` of the image's own label and `1 - lam` of `partner_label`. A partner is any other image.
-    Sources: see `bgdata.compose.mix`.
+    The soft label of an image is `lam` of its own label and `1 - lam` of `partner_label`; a partner is any other image.
     """
-    with ImageSet(originals) as images:
-        ids = [row.id for row in images.split(SPLIT)]
-    if len(ids) < 2:
-        raise InputError(f"{originals} has {len(ids)} train images: mixing needs at least two")
-    numbers = range(0, len(ids), images_per_shard)
-    tasks = [
-        (originals, ids, start, method, settings, jpeg_quality, images_per_shard, seed, work, shard_name(SPLIT, number))
-        for number, start in enumerate(numbers)
-        if not shard_is_written(work, shard_name(SPLIT, number))
-    ]
-    total = sum(len(ids[start : start + images_per_shard]) for _, _, start, *_ in tasks)
-    run_tasks(_mix_shard, tasks, workers=workers, total=total, label=method, unit="photo")
-    finish_set(work, columns=COLUMNS, notes={"method": method, "seed": seed, "settings": settings.model_dump()})
+
+    originals: Path
+    method: str
+    settings: MixSettings
+    jpeg_quality: int
+    images_per_shard: int
+    seed: int
+
+    def write(self, work: Path, *, workers: int) -> None:
+        """Write `settings.per_image` mixed images for each train image into the set `work`; goes on after a kill.
+
+        Raises InputError where there is no second image to mix with.
+        """
+        with ImageSet(self.originals) as images:
+            count = len(images.split(SPLIT))
+        if count < 2:
+            raise InputError(f"{self.originals} has {count} train images: mixing needs at least two")
+        starts = range(0, count, self.images_per_shard)
+        shards = {start: shard_name(SPLIT, number) for number, start in enumerate(starts)}
+        tasks = [(self, start, work, shard) for start, shard in shards.items() if not shard_is_written(work, shard)]
+        total = sum(min(self.images_per_shard, count - start) for _, start, *_ in tasks)
+        run_tasks(_write_mixed_shard, tasks, workers=workers, total=total, label=self.method, unit="photo")
+        notes = {"method": self.method, "seed": self.seed, "settings": self.settings.model_dump()}
+        finish_set(work, columns=COLUMNS, notes=notes)
+
+    def mixed_images(self, images: ImageSet, row: Row, others: Sequence[Row]) -> Iterator[tuple[Row, bytes]]:
+        """The mixed images of one original; partners come from `others`, the own image among them."""
+        image = decode_image(images.read(row))
+        for copy in range(self.settings.per_image):
+            mixed_id = f"{row.id}_{copy}"
+            rng = image_generator(self.seed, mixed_id, self.method)
+            drawn = others[int(rng.integers(len(others) - 1))]
+            # The last one, never drawn otherwise, stands in for the own image: uniform without a retry.
+            partner = others[-1] if drawn.id == row.id else drawn
+            pixels = decode_image(images.read(partner))
+            mixed, lam, box = METHODS[self.method](image, pixels, self.settings.alpha, rng)
+            values = (partner.id, partner.label, repr(lam), *(box or ("",) * 4))
+            extra = {column: str(value) for column, value in zip(COLUMNS, values, strict=True)}
+            name = member_name(row.label, mixed_id)
+            yield Row(mixed_id, SPLIT, row.label, row.wnid, name, extra=extra), encode_jpeg(mixed, self.jpeg_quality)
 
 
-def _mix_shard(
-    originals: Path,
-    ids: Sequence[str],
-    start: int,
-    method: str,
-    settings: MixSettings,
-    jpeg_quality: int,
-    images_per_shard: int,
-    seed: int,
-    work: Path,
-    shard: str,
-) -> int:
-    own = ids[start : start + images_per_shard]
-    with ImageSet(originals) as images:
-        members = _mixed_images(images, own, ids, method, settings, jpeg_quality, seed)
-        write_shard(work, shard, members)
+def _write_mixed_shard(mixed_set: MixedSet, start: int, work: Path, shard: str) -> int:
+    with ImageSet(mixed_set.originals) as images:
+        rows = images.split(SPLIT)
+        own = rows[start : start + mixed_set.images_per_shard]
+        write_shard(work, shard, (member for row in own for member in mixed_set.mixed_images(images, row, rows)))
     return len(own)
-
-
-def _mixed_images(
-    images: ImageSet,
-    own: Sequence[str],
-    ids: Sequence[str],
-    method: str,
-    settings: MixSettings,
-    jpeg_quality: int,
-    seed: int,
-) -> Iterator[tuple[Row, bytes]]:
-    rows = dict(zip(ids, images.by_id(ids), strict=True))
-    for image_id in own:
-        image = decode_image(images.read(rows[image_id]))
-        for copy in range(settings.per_image):
-            mixed_id = f"{image_id}_{copy}"
-            rng = image_generator(seed, mixed_id, method)
-            drawn = ids[int(rng.integers(len(ids) - 1))]
-            partner = rows[ids[-1] if drawn == image_id else drawn]
-            mixed, lam, box = METHODS[method](image, decode_image(images.read(partner)), settings.alpha, rng)
-            corners = dict(zip(("x0", "y0", "x1", "y1"), box or ("",) * 4, strict=True))
-            extra = {"partner": partner.id, "partner_label": partner.label, "lam": repr(lam)} | corners
-            label, wnid = rows[image_id].label, rows[image_id].wnid
-            name = member_name(label, mixed_id)
-            cells = {key: str(value) for key, value in extra.items()}
-            yield Row(mixed_id, SPLIT, label, wnid, name, extra=cells), encode_jpeg(mixed, jpeg_quality)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bgdata.compose import render
-from bgdata.compose.mixed_sets import mix_set
+from bgdata.compose.mixed_sets import MixedSet
 from bgdata.compose.render import SETS, render_sets
 from bgdata.compose.settings import MixSettings, RenderSettings
 from bgdata.compose.variants import MIXED
@@ -170,17 +170,9 @@ def test_a_class_with_one_photo_stops_with_its_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize("method", ["mixup", "cutmix"])
 def test_mixed_sets_hold_soft_labels(rendered: Path, tmp_path: Path, method: str) -> None:
     mixing = MixSettings(alpha=1.0, per_image=2)
+    mixed_set = MixedSet(rendered / "original", method, mixing, jpeg_quality=95, images_per_shard=10, seed=0)
     for name, workers in (("one", 1), ("two", 2)):
-        mix_set(
-            rendered / "original",
-            method=method,
-            settings=mixing,
-            jpeg_quality=95,
-            images_per_shard=10,
-            seed=0,
-            work=tmp_path / name,
-            workers=workers,
-        )
+        mixed_set.write(tmp_path / name, workers=workers)
     assert [row.to_cells() for row, _ in read(tmp_path, "one")] == [row.to_cells() for row, _ in read(tmp_path, "two")]
     originals = {row.id: (row.label, image) for row, image in read(rendered, "original")}
     rows = list(read(tmp_path, "one"))

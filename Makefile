@@ -15,26 +15,26 @@ export MALLOC_TOP_PAD_ := 67108864
 .PHONY: demo test slow lint lock clean
 
 demo: .venv/installed
-	dvc repro
-	dvc metrics show
+	$(BIN)/dvc repro
+	$(BIN)/dvc metrics show --md
 	@echo "report: $(CURDIR)/report/index.html"
 
 test: .venv/installed
-	python -m pytest
+	$(BIN)/python -m pytest
 
 slow: .venv/installed
-	python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow
 
 lint: .venv/installed
-	ruff check .
-	ruff format --check .
-	mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 .venv/installed: requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "error: $(PYTHON) is older than 3.11; name another: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 2; }
 	$(PYTHON) -m venv .venv
-	python -m pip install --no-deps --require-hashes --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --no-deps --require-hashes --disable-pip-version-check -r requirements.lock
 	touch $@
 
 # After a change of requirements.txt; needs uv (pip install uv).

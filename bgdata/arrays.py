@@ -1,5 +1,6 @@
 """Arrays in files, mapped into memory: for what several processes write, or what memory does not hold."""
 
+import errno
 import os
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,20 @@ def create_array(path: Path, dtype: Any, shape: tuple[int, ...]) -> None:
     """
     partial = path.with_name(f"{path.name}.tmp")
     np.lib.format.open_memmap(partial, mode="w+", dtype=dtype, shape=shape)
-    if hasattr(os, "posix_fallocate"):
-        with partial.open("r+b") as file:
-            size = file.seek(0, os.SEEK_END)
-            try:
-                os.posix_fallocate(file.fileno(), 0, size)
-            except OSError as error:
-                partial.unlink()
-                raise OSError(error.errno, os.strerror(error.errno or 0), str(path)) from error
+    try:
+        _take_room(partial)
+    except OSError as error:
+        partial.unlink()
+        raise OSError(error.errno, os.strerror(error.errno or 0), str(path)) from error
     partial.replace(path)
+
+
+def _take_room(path: Path) -> None:
+    if not hasattr(os, "posix_fallocate"):
+        return
+    with path.open("r+b") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, file.seek(0, os.SEEK_END))
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # a file system that cannot promise room
+                raise

@@ -7,16 +7,19 @@ from tqdm import tqdm
 
 from bgdata.errors import InputError
 from bgdata.io import decode_image, decode_mask
-from bgdata.shards import INDEX, ImageSet, corrupt_shards
+from bgdata.shards import INDEX, ImageSet, corrupt_files
 
 
 def export_set(source: Path, folder: Path) -> int:
     """Write a set as `<folder>/<set>/<split>/<class>/<file>`; masks become bool `.npy`, as in the official release.
 
-    The index goes along (it holds soft labels and provenance). Files that are there are written anew. Returns the
-    count.
+    The index goes along (it holds soft labels and provenance). Returns the count.
+
+    Raises InputError where that folder holds something already: two renderings must not be mixed.
     """
     target = folder / source.name
+    if target.exists() and any(target.iterdir()):
+        raise InputError(f"{target} is not empty: remove it, or export to another folder")
     with ImageSet(source) as images:
         for row in tqdm(images.rows, desc=f"export {source.name}", unit="image", mininterval=1.0):
             path = target / row.split / row.name
@@ -36,9 +39,9 @@ def check_set(source: Path) -> int:
     Raises InputError that names the shards or images that are broken.
     """
     with ImageSet(source) as images:
-        broken = list(corrupt_shards(images))
+        broken = list(corrupt_files(images))
         if broken:
-            raise InputError(f"{source}: {len(broken)} shards differ from what was written ({', '.join(broken[:5])})")
+            raise InputError(f"{source}: {len(broken)} files differ from what was written ({', '.join(broken[:5])})")
         for row in tqdm(images.rows, desc=f"check {source.name}", unit="image", mininterval=1.0):
             decode = decode_mask if row.name.endswith(".png") else decode_image
             try:

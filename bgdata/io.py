@@ -63,7 +63,7 @@ def inspect_photo(data: bytes) -> tuple[bytes, tuple[int, int], bool]:
     try:
         with Image.open(io.BytesIO(data)) as photo:
             photo.load()
-            if photo.getexif().get(0x0112, 1) != 1:
+            if photo.getexif().get(0x0112, 1) in range(2, 9):
                 raise UnusablePhoto("exif_rotated")
             plain = photo.format == "JPEG" and photo.mode in ("RGB", "L")
             size = (photo.height, photo.width)

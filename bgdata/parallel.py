@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -52,11 +53,17 @@ def _run_in_processes(
                 "a worker process was killed (out of memory, or by hand): run again, with fewer runtime.workers "
                 "where memory is short; what was finished is kept"
             ) from error
+        except BaseException:
+            # The rest of a shard may take minutes; nobody waits for it to read an error.
+            for process in list(pool._processes.values()):
+                process.kill()
+            raise
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _start_worker(parent: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends its workers
     cv2.setNumThreads(1)
     end_with_parent(parent)
 

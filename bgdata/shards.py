@@ -125,7 +125,7 @@ def write_shard(folder: Path, shard: str, members: Iterable[tuple[Row, bytes]]) 
 
 def shard_is_written(folder: Path, shard: str) -> bool:
     """Whether an earlier run finished this shard."""
-    return _part_path(folder, shard).exists()
+    return _part_path(folder, shard).exists() and (folder / shard).exists()
 
 
 def finish_set(folder: Path, *, columns: Sequence[str] = (), notes: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -139,6 +139,7 @@ def finish_set(folder: Path, *, columns: Sequence[str] = (), notes: Mapping[str,
     manifest = {
         "images": {split: _class_counts(rows, split) for split in SPLITS},
         "shards": {f"{name}.tar": part["sha256"] for name, part in parts.items()},
+        "index": hashlib.sha256((folder / INDEX).read_bytes()).hexdigest(),
         **(notes or {}),
     }
     write_text_whole(folder / MANIFEST, json.dumps(manifest, indent=1) + "\n")
@@ -156,8 +157,11 @@ class ImageSet:
             if not (folder / name).is_file():
                 raise InputError(f"{folder} is not a finished set: it has no {name}; re-run the stage that makes it")
         self.folder = folder
-        self.manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
-        self.rows = _read_index(folder / INDEX) if rows is None else list(rows)
+        try:
+            self.manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
+            self.rows = _read_index(folder / INDEX) if rows is None else list(rows)
+        except (ValueError, KeyError) as error:
+            raise InputError(f"{folder} has a broken {INDEX} or {MANIFEST} ({error}): pull or make it again") from None
         self._handles: dict[str, int] = {}
 
     def split(self, split: str) -> list[Row]:
@@ -178,10 +182,15 @@ class ImageSet:
     def read(self, row: Row) -> bytes:
         """The bytes of one image.
 
-        Raises InputError where the shard is shorter than its index says.
+        Raises InputError where the shard is missing, or shorter than its index says.
         """
         if row.shard not in self._handles:
-            self._handles[row.shard] = os.open(self.folder / row.shard, os.O_RDONLY)
+            try:
+                self._handles[row.shard] = os.open(self.folder / row.shard, os.O_RDONLY)
+            except FileNotFoundError:
+                raise InputError(
+                    f"{self.folder / row.shard} is missing: `dvc pull` the set, or make it again"
+                ) from None
         data = os.pread(self._handles[row.shard], row.size, row.offset)
         if len(data) != row.size:
             raise InputError(
@@ -203,16 +212,16 @@ class ImageSet:
         self._handles.clear()
 
 
-def corrupt_shards(images: ImageSet) -> Iterator[str]:
-    """The shards whose bytes are not those that were written (by SHA-256), or that are missing."""
-    for shard, expected in images.manifest["shards"].items():
-        path = images.folder / shard
+def corrupt_files(images: ImageSet) -> Iterator[str]:
+    """The index and shards whose bytes are not those that were written (by SHA-256), or that are missing."""
+    for name, expected in {INDEX: images.manifest["index"], **images.manifest["shards"]}.items():
+        path = images.folder / name
         if not path.is_file():
-            yield shard
+            yield name
             continue
         with path.open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != expected:
-                yield shard
+                yield name
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:

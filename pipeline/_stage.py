@@ -5,6 +5,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -16,7 +17,8 @@ from filelock import FileLock, Timeout
 
 from bgdata.errors import InputError
 from bgdata.parallel import end_with_parent
-from bgdata.shards import PARTS
+from bgdata.shards import PARTS, write_text_whole
+from pipeline import PARENT
 
 CONFIG = Path("build/config")
 RAW = Path("data/raw")
@@ -32,7 +34,7 @@ def run_stage(main: Callable[[argparse.Namespace], None], parser: argparse.Argum
     arguments = parser.parse_args()
     if "DVC_STAGE" in os.environ:
         # A killed dvc would leave this stage running, and the next `dvc repro` would meet its lock.
-        end_with_parent(os.getppid())
+        end_with_parent(PARENT)
     try:
         main(arguments)
     except InputError as error:
@@ -42,10 +44,14 @@ def run_stage(main: Callable[[argparse.Namespace], None], parser: argparse.Argum
         print("stopped: run again to go on from what is finished", file=sys.stderr)
         sys.exit(130)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
         where = error.filename or "the disk"
-        print(f"error: no space is left on {where}: free some and run again; what is finished is kept", file=sys.stderr)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            sentence = f"no space is left on {where}: free some and run again; what is finished is kept"
+        elif isinstance(error, PermissionError | NotADirectoryError | IsADirectoryError):
+            sentence = f"{where} cannot be read or written ({error.strerror}): change it or its permissions, run again"
+        else:
+            raise
+        print(f"error: {sentence}", file=sys.stderr)
         sys.exit(2)
 
 
@@ -58,8 +64,15 @@ def read_settings(name: str) -> Any:
 
 
 def runtime() -> dict[str, Any]:
-    """Device, workers and the like: change no result, so no stage depends on them."""
-    return read_settings("runtime")
+    """Device, workers and the like: no stage depends on them, so their changes rerun nothing.
+
+    `workers: auto` becomes the number of cores that this process may use.
+    """
+    settings: dict[str, Any] = read_settings("runtime")
+    if settings["workers"] == "auto":
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        settings["workers"] = cores
+    return settings
 
 
 @contextmanager
@@ -83,14 +96,16 @@ def workspace(stage: str, *, settings: Any, inputs: Mapping[str, Path], outs: Ma
     with lock:
         work = folder / _fingerprint(settings, inputs)
         for stale in folder.iterdir():
-            if stale.is_dir() and stale != work:
-                shutil.rmtree(stale)
+            if stale.name.startswith(".gone-"):
+                shutil.rmtree(stale, ignore_errors=True)
+            elif stale.is_dir() and stale != work:
+                _remove(stale)
         work.mkdir(exist_ok=True)
         (work / _DONE).unlink(missing_ok=True)
         yield work
         for name, out in outs.items():
             _publish(work / name, out)
-        (work / _DONE).touch()
+        write_text_whole(work / _DONE, json.dumps({str(out): _size(out) for out in outs.values()}))
 
 
 def _fingerprint(settings: Any, inputs: Mapping[str, Path]) -> str:
@@ -116,10 +131,14 @@ def _publish(source: Path, out: Path) -> None:
         return
     if out.exists():
         shutil.rmtree(out)
-    shutil.copytree(source, out, copy_function=_link, ignore=shutil.ignore_patterns(PARTS, "*.tmp"))
+    for path in sorted(source.rglob("*")):
+        place = path.relative_to(source)
+        if path.is_file() and PARTS not in place.parts and path.suffix != ".tmp":
+            (out / place).parent.mkdir(parents=True, exist_ok=True)
+            _link(path, out / place)
 
 
-def _link(source: str | Path, target: str | Path) -> None:
+def _link(source: Path, target: Path) -> None:
     try:
         os.link(source, target)
     except OSError as error:
@@ -129,11 +148,38 @@ def _link(source: str | Path, target: str | Path) -> None:
 
 
 def _sweep(base: Path) -> None:
-    """Remove the scratch folders whose outs DVC has recorded (its lock file is younger than they are)."""
+    """Remove the scratch folders whose outs DVC has recorded: dvc.lock is younger, and has them at their size."""
     lock_file = Path("dvc.lock")
     if not lock_file.is_file():
         return
-    recorded = lock_file.stat().st_mtime
+    recorded, text = lock_file.stat().st_mtime, lock_file.read_text()
     for done in base.glob(f"*/*/{_DONE}"):
-        if done.stat().st_mtime < recorded:
-            shutil.rmtree(done.parent, ignore_errors=True)
+        try:
+            sizes = json.loads(done.read_text()) if done.stat().st_mtime < recorded else None
+        except FileNotFoundError:  # another stage sweeps at the same time
+            continue
+        if sizes is not None and all(_is_recorded(out, size, text) for out, size in sizes.items()):
+            _remove(done.parent)
+
+
+def _is_recorded(out: str, size: int, lock_text: str) -> bool:
+    entry = rf"- path: {re.escape(out)}\n(?: +(?:hash|md5): .*\n)* +size: {size}\n"
+    return re.search(entry, lock_text) is not None
+
+
+def _size(out: Path) -> int:
+    files = [path for path in out.rglob("*") if path.is_file()] if out.is_dir() else [out]
+    return sum(path.stat().st_size for path in files)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a scratch folder; a kill in between leaves nothing that a later run could take for finished."""
+    gone = folder.with_name(f".gone-{folder.name}")
+    try:
+        folder.rename(gone)
+    except FileNotFoundError:
+        return
+    except OSError:  # an earlier removal was cut short
+        shutil.rmtree(gone, ignore_errors=True)
+        folder.rename(gone)
+    shutil.rmtree(gone, ignore_errors=True)

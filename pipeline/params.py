@@ -1,7 +1,6 @@
 """The whole of params.yaml: its types, the merge of the profile, and the settings of each stage and item."""
 
 import difflib
-import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -26,7 +25,7 @@ PROFILES = ("demo", "imagenet")
 
 
 class RuntimeSettings(Settings):
-    """`runtime`: where and how to run; changes no result."""
+    """`runtime`: where and how to run."""
 
     device: str = Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     workers: int | Literal["auto"]
@@ -38,12 +37,6 @@ class RuntimeSettings(Settings):
         if self.workers != "auto" and self.workers < 1:
             raise ValueError("workers must be auto, or at least 1")
         return self
-
-    def resolved_workers(self) -> int:
-        """The number of processes; `auto` is one for each core that this process may use."""
-        if self.workers != "auto":
-            return self.workers
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class FetchSettings(Settings):
@@ -62,7 +55,7 @@ class EvaluateSegmentationSettings(Settings):
 class Params(Settings):
     """params.yaml with its profile merged in."""
 
-    seed: int = Field(ge=0)
+    seed: int = Field(ge=0, lt=2**63)
     runtime: RuntimeSettings
     fetch: FetchSettings
     ingest: IngestSettings
@@ -100,13 +93,17 @@ def read_params(path: Path) -> Params:
     merged: dict[str, Params] = {}
     for name in PROFILES:
         overrides = raw["profiles"].get(name) or {}
+        if not isinstance(overrides, dict):
+            mistakes[f"profiles.{name}: {overrides!r} is wrong: it should hold sections"] = None
+            overrides = {}
         mistakes |= dict.fromkeys(_doubly_set(sections, overrides, f"profiles.{name}"))
         try:
             merged[name] = Params.model_validate(_merge(sections, overrides))
         except ValidationError as error:
             mistakes |= dict.fromkeys(_sentence(detail, overrides, name) for detail in error.errors())
     if mistakes:
-        raise InputError(f"{path} has {len(mistakes)} mistakes:\n" + "\n".join(f"  {mistake}" for mistake in mistakes))
+        count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
+        raise InputError(f"{path} has {count}:\n" + "\n".join(f"  {mistake}" for mistake in mistakes))
     return merged[raw["profile"]]
 
 
@@ -120,7 +117,7 @@ def resolve_settings(params: Params) -> dict[str, Any]:
         del segment["grabcut"]
     encoding = {"jpeg_quality": params.render.jpeg_quality, "images_per_shard": params.render.images_per_shard}
     resolved: dict[str, Any] = {
-        "runtime": params.runtime.model_dump() | {"workers": params.runtime.resolved_workers()},
+        "runtime": params.runtime.model_dump(),
         "fetch": fetch | seed,
         "ingest": params.ingest.model_dump() | {"source": source} | seed,
         "segment": segment | seed,

@@ -22,16 +22,17 @@ def main(arguments: argparse.Namespace) -> None:
     device = resolve_device(runtime()["device"])
     precision = resolve_precision(train.precision, device)
     manifests = {name: SETS / name / MANIFEST for name in sets_read(recipe)}
+    weights = {"weights": Path(train.weights)} if train.weights and Path(train.weights).is_file() else {}
     with workspace(
         f"train-{recipe.name}",
         settings=settings,
-        inputs=manifests
-        | ({"weights": Path(train.weights)} if train.weights and Path(train.weights).is_file() else {}),
+        inputs=manifests | weights,
         outs={"run": RUNS / recipe.name},
     ) as work:
         pixels, run = work / "pixels", work / "run"
-        data = open_recipe(recipe, SETS, size=train.size, p=job.p, folder=pixels, workers=workers)
+        # Before the data: a mistake in arch or weights is told at once.
         classifier = build_classifier(train.arch, input_size=train.size, weights=train.weights, seed=job.seed)
+        data = open_recipe(recipe, SETS, size=train.size, p=job.p, folder=pixels, workers=workers)
         history = fit(
             classifier,
             data,
@@ -50,7 +51,7 @@ def main(arguments: argparse.Namespace) -> None:
             {
                 "recipe": recipe.model_dump(),
                 "params": train.model_dump(),
-                "data": {name: file_sha256(path) for name, path in manifests.items()},
+                "data": {name: file_sha256(path) for name, path in (manifests | weights).items()},
                 "seed": job.seed,
                 "device": device.type,
                 "precision": str(precision).removeprefix("torch."),

@@ -86,3 +86,14 @@ def test_nobody_imports_a_stage_but_stages() -> None:
 def test_dvc_config_holds_no_secret() -> None:
     text = (ROOT / ".dvc/config").read_text()
     assert not any(word in text for word in ("access_key", "secret", "password", "connection_string", "token"))
+
+
+@pytest.mark.parametrize("path", [p.relative_to(ROOT) for p in sorted((ROOT / "bgdata").rglob("*.py"))], ids=str)
+def test_bgdata_knows_no_network(path: Path) -> None:
+    imported = set()
+    for node in ast.walk(ast.parse((ROOT / path).read_text())):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            imported.add(node.module.split(".")[0])
+    assert not imported & {"torch", "torchvision"}, f"{path}: networks belong into models/"

@@ -1,6 +1,6 @@
 """Backgrounds: the tiled one of a photo, and the choice of another photo's.
 
-Source: Xiao et al. 2021, section 2 and appendix A; field: tile, choice by (seed, image id), never its own.
+Source: Xiao et al. 2021, section 2 and appendix A. The authors drew without a seed, and an image could get its own.
 """
 
 from collections.abc import Mapping, Sequence

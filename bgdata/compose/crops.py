@@ -17,6 +17,7 @@ from bgdata.compose.background import has_strip
 from bgdata.errors import InputError
 from bgdata.geometry import Box, CentreCrop, mask_box
 from bgdata.io import decode_image, decode_mask
+from bgdata.masks.metrics import check_same_size
 from bgdata.parallel import run_tasks
 from bgdata.shards import ImageSet, Row, write_text_whole
 
@@ -50,6 +51,8 @@ def crop_photos(photos: Path, masks: Path, *, crop: CentreCrop, work: Path, work
     shape = (len(rows), crop.crop, crop.crop)
     for name, dtype, full in (("pixels", np.uint8, (*shape, 3)), ("masks", np.bool_, shape)):
         if not (work / f"{name}.npy").exists():
+            for part in work.glob("crops-*.json"):  # of an array that is gone
+                part.unlink()
             create_array(work / f"{name}.npy", dtype, full)
     starts = range(0, len(rows), _CHUNK)
     tasks = [
@@ -84,9 +87,12 @@ def _crop_chunk(
     parts: list[dict[str, Any]] = []
     with ImageSet(photos, rows=rows) as photo_set, ImageSet(masks, rows=mask_rows) as mask_set:
         for position, (photo_row, mask_row) in enumerate(zip(rows, mask_rows, strict=True), start):
-            image = decode_image(photo_set.read(photo_row))
-            mask = decode_mask(mask_set.read(mask_row))
-            _check_size(photo_row.id, image, mask)
+            try:
+                image = decode_image(photo_set.read(photo_row))
+                mask = decode_mask(mask_set.read(mask_row))
+            except InputError as error:
+                raise InputError(f"photo {photo_row.id} or its mask: {error}") from None
+            check_same_size(mask, image.shape, name=photo_row.id)
             pixels[position] = crop.image(image)
             crops[position] = crop.mask(mask)
             box = _joined_box(_annotated_box(photo_row), image.shape[:2], crops[position], crop)
@@ -97,14 +103,6 @@ def _crop_chunk(
 
 def _part(work: Path, start: int) -> Path:
     return work / f"crops-{start:08d}.json"
-
-
-def _check_size(photo_id: str, image: np.ndarray, mask: np.ndarray) -> None:
-    if mask.shape != image.shape[:2]:
-        raise InputError(
-            f"mask {photo_id} is {mask.shape[0]}x{mask.shape[1]}, its image is {image.shape[0]}x{image.shape[1]} "
-            "(height x width): re-run the segment stage"
-        )
 
 
 def _annotated_box(row: Row) -> Box:

@@ -14,7 +14,10 @@ class RenderSettings(Settings):
     resize: int = Field(ge=16, description="shorter side before the crop, pixels")
     size: int = Field(ge=16, description="side of the centre crop, pixels")
     jpeg_quality: int = Field(ge=1, le=100)
-    edge: Literal["hard", "soft"] = Field(description="hard: by mask; soft: by an alpha with a feathered edge")
+    edge: Literal["hard", "soft"] = Field(
+        description="of the rendered sets; hard: by mask, soft: by an alpha with a feathered edge (dynamic replacement "
+        "and the challenge paste by the hard mask)"
+    )
     feather: float = Field(gt=0, description="sigma of the soft edge, pixels")
     mixed_rand_from: Literal["any_class", "other_class"] = Field(
         description="whether mixed_rand may draw the same class"

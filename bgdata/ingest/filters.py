@@ -86,14 +86,20 @@ def is_excluded(candidate: Candidate, excluded: Set[str]) -> bool:
     return candidate.id in excluded or candidate.stem in excluded
 
 
+def count_unmatched(candidates: Iterable[Candidate], excluded: Set[str]) -> int:
+    """How many ids of the exclude list name no candidate."""
+    unmatched = set(excluded)
+    for candidate in candidates:
+        unmatched -= {candidate.id, candidate.stem}
+    return len(unmatched)
+
+
 Found = tuple[Candidate, Finding]
 
 
 def exclude(found: Iterable[Found], excluded: Set[str]) -> list[str | None]:
-    """The reasons after the exclude list (`excluded`), in order; a reason that a photo has already stays."""
-    return [
-        finding.reason or ("excluded" if is_excluded(candidate, excluded) else None) for candidate, finding in found
-    ]
+    """The reasons after the exclude list, in order; `excluded` wins over any other, so that its copies go as well."""
+    return ["excluded" if is_excluded(candidate, excluded) else finding.reason for candidate, finding in found]
 
 
 def drop_duplicates(found: Sequence[Found], reasons: Sequence[str | None]) -> list[str | None]:

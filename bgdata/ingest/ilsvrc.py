@@ -20,6 +20,8 @@ from bgdata.shards import write_csv
 SOLUTION = "LOC_val_solution.csv"
 LISTING = "listing.csv"
 _LAYOUT = Path("CLS-LOC")
+# A mixed image is fg_<id>_bg_<id>.JPEG in its class folder, and a name in a USTAR tar is short.
+_LONGEST_ID = 40
 
 
 @dataclass(frozen=True)
@@ -62,14 +64,14 @@ class Candidate:
 def find_tree(root: str | Path | None) -> IlsvrcTree:
     """Find the parts of an ILSVRC tree whose root is the folder that holds `ILSVRC/`, or that folder itself.
 
-    Raises InputError where something is missing: what, where, and what to do.
+    A leading `~` is the home folder. Raises InputError where something is missing: what, where, and what to do.
     """
     if not root:
         raise InputError(
             "no ImageNet folder is named: set runtime.imagenet in params.yaml, or the variable IMAGENET, to the folder "
             "that holds ILSVRC/"
         )
-    root = Path(root)
+    root = Path(root).expanduser()
     home = next((folder for folder in (root / "ILSVRC", root) if (folder / "Data" / _LAYOUT).is_dir()), None)
     if home is None:
         raise InputError(
@@ -90,11 +92,16 @@ def find_tree(root: str | Path | None) -> IlsvrcTree:
 def list_candidates(tree: IlsvrcTree) -> list[Candidate]:
     """All photos of the nine classes that the tree has or annotates, sorted by split and id; opens none of them.
 
-    Raises InputError where two of them would get one id.
+    Raises InputError where two of them would get one id, or an id is longer than a shard can hold.
     """
     found = sorted([*_train(tree), *_val(tree)], key=lambda candidate: (candidate.split, candidate.id))
     seen: dict[str, Candidate] = {}
     for candidate in found:
+        if len(candidate.id) > _LONGEST_ID:
+            raise InputError(
+                f"the id {candidate.id} of {candidate.photo or candidate.annotation} has {len(candidate.id)} "
+                f"characters, expected at most {_LONGEST_ID} (fg_<id>_bg_<id> must fit a tar); rename its files"
+            )
         other = seen.setdefault(candidate.id, candidate)
         if other is not candidate:
             raise InputError(

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,10 @@ _UNREADABLE_NAMED = 5
 def inspect_candidates(
     candidates: Sequence[Candidate], work: Path, *, settings: FilterSettings, workers: int
 ) -> list[Found]:
-    """Read every candidate that has a photo and an annotation, and filter it; chunks done before are not read again."""
+    """Read every candidate that has a photo and an annotation, and filter it.
+
+    Chunks done before are not read again, unless one of their files has changed since (by size and time).
+    """
     work.mkdir(parents=True, exist_ok=True)
     complete = [candidate for candidate in candidates if filters.missing_file(candidate) is None]
     chunks = [complete[start : start + _CHUNK] for start in range(0, len(complete), _CHUNK)]
@@ -42,8 +46,20 @@ def inspect_candidates(
 
 
 def _fingerprint(chunk: Sequence[Candidate], settings: FilterSettings) -> str:
-    lines = [settings.model_dump_json(), *(f"{one.photo}\t{one.annotation}" for one in chunk)]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:24]
+    # With sizes and times: a repaired photo must be read again.
+    states = [[path, *_state(path)] for one in chunk for path in (one.photo, one.annotation)]
+    return hashlib.sha256(json.dumps([settings.model_dump(), states]).encode()).hexdigest()[:24]
+
+
+def _state(path: str | None) -> tuple[int, int]:
+    """A file's size and time of change (ns); zeros where there is none."""
+    if path is None:
+        return 0, 0
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return 0, 0
+    return status.st_size, status.st_mtime_ns
 
 
 def _inspect_chunk(chunk: Sequence[Candidate], settings: FilterSettings, result: Path) -> int:
@@ -85,6 +101,23 @@ def _to_cells(finding: Finding) -> list[Any]:
 def _from_cells(cells: list[Any]) -> Finding:
     reason, digest, size, box, encoded_anew = cells
     return Finding(reason, digest, tuple(size), box and Box(*box), encoded_anew)
+
+
+def digest_excluded(found: Sequence[Found], excluded: Set[str]) -> list[Found]:
+    """Add the digests of excluded photos that were not read (their annotations are bad): their copies leak as well."""
+    return [
+        (candidate, replace(finding, digest=_digest(candidate.photo)))
+        if finding.digest is None and candidate.photo and filters.is_excluded(candidate, excluded)
+        else (candidate, finding)
+        for candidate, finding in found
+    ]
+
+
+def _digest(photo: str) -> str | None:
+    try:
+        return hashlib.sha256(Path(photo).read_bytes()).hexdigest()
+    except OSError:
+        return None
 
 
 def check_unreadable(found: Sequence[Found], limit: float) -> None:

@@ -1,6 +1,8 @@
 """The second pass of ingest: choose among the photos that were let in, and write `photos` and `given_masks`."""
 
 import hashlib
+import json
+import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
@@ -10,7 +12,7 @@ from bgdata.errors import InputError
 from bgdata.ingest import filters
 from bgdata.ingest.filters import Found
 from bgdata.ingest.ilsvrc import Candidate, IlsvrcTree
-from bgdata.ingest.inspection import check_unreadable, inspect_candidates
+from bgdata.ingest.inspection import check_unreadable, digest_excluded, inspect_candidates
 from bgdata.ingest.settings import IngestSettings, PerClass
 from bgdata.io import inspect_photo
 from bgdata.labels import CLASS_COUNT, CLASS_FOLDERS
@@ -24,10 +26,12 @@ from bgdata.shards import (
     shard_name,
     write_rejected,
     write_shard,
+    write_text_whole,
 )
 
 PHOTOS = "photos"
 GIVEN_MASKS = "given_masks"
+_CHOSEN = "chosen"
 COLUMNS = ("height", "width", "x0", "y0", "x1", "y1", "source")
 
 
@@ -46,16 +50,26 @@ def ingest_photos(
     `excluded` holds the ids of `settings.exclude_ids`. The bytes depend on the tree, settings and seed, not on the
     workers; a killed run goes on where it was.
 
-    Raises InputError where too many photos are unreadable, or a class has fewer than two photos in a split.
+    Raises InputError where too many photos are unreadable, a class has fewer than two photos in a split, or `excluded`
+    names no photo of the tree.
     """
+    unmatched = filters.count_unmatched(candidates, excluded)
+    if excluded and unmatched == len(excluded):
+        raise InputError(
+            f"the exclude list {settings.exclude_ids} (ingest.exclude_ids) names no photo of {tree.home}: expected ids "
+            f"such as n02085936_12, or official file names, one a line, got {unmatched} others, as {min(excluded)}; "
+            "correct the file, or set ingest.exclude_ids to null"
+        )
     found = inspect_candidates(candidates, work / "inspected", settings=settings.filters, workers=workers)
     check_unreadable(found, settings.max_unreadable)
+    found = digest_excluded(found, excluded)
     reasons = filters.exclude(found, excluded)
     reasons = filters.drop_duplicates(found, reasons)
     reasons = filters.balance(found, reasons, per_class=settings.per_class, seed=seed)
     chosen = [one for one, reason in zip(found, reasons, strict=True) if reason is None]
     counts = Counter((candidate.split, candidate.label) for candidate, _ in chosen)
     _check_classes(found, reasons, counts)
+    _drop_shards_of_another_choice(chosen, work)
     _write_shards(chosen, tree, work, photos_per_shard=settings.photos_per_shard, workers=workers)
     rejected = [
         {"id": candidate.id, "split": candidate.split, "label": candidate.label, "reason": reason}
@@ -67,6 +81,7 @@ def ingest_photos(
         "rejected": write_rejected(work / PHOTOS, rejected),
         "short_classes": _short_classes(counts, settings.per_class),
         "exclude_list": len(excluded),
+        "exclude_unmatched": unmatched,
         "encoded_anew": sum(finding.encoded_anew for _, finding in chosen),
         "seed": seed,
         "settings": settings.model_dump(),
@@ -108,6 +123,22 @@ def _short_classes(counts: Counter[tuple[str, int]], per_class: PerClass) -> dic
     return {split: classes for split, classes in short.items() if classes}
 
 
+def _drop_shards_of_another_choice(chosen: Sequence[Found], work: Path) -> None:
+    """Remove what an earlier run wrote here of other photos: files of the tree may have been repaired since."""
+    # With the boxes: a repaired annotation changes a row, though not the photo.
+    lines = [[candidate.id, finding.digest, finding.box] for candidate, finding in chosen]
+    digest = hashlib.sha256(json.dumps(lines).encode()).hexdigest()
+    record = work / _CHOSEN
+    if record.is_file() and record.read_text() == digest:
+        return
+    # The record goes first and comes last, so that a kill in between leaves no shard that seems to be of this choice.
+    record.unlink(missing_ok=True)
+    for name in (PHOTOS, GIVEN_MASKS):
+        if (work / name).exists():
+            shutil.rmtree(work / name)
+    write_text_whole(record, digest)
+
+
 def _write_shards(
     chosen: Sequence[Found], tree: IlsvrcTree, work: Path, *, photos_per_shard: int, workers: int
 ) -> None:
@@ -147,8 +178,8 @@ def _photo_members(photos: Sequence[Found], tree: IlsvrcTree) -> Iterator[tuple[
         data = Path(candidate.photo).read_bytes()
         if hashlib.sha256(data).hexdigest() != finding.digest:
             raise InputError(
-                f"{candidate.photo} is not what it was when ingest inspected it: run the fetch stage again (with DVC: "
-                "`dvc repro --force fetch`), then ingest"
+                f"{candidate.photo} is not what it was when ingest inspected it: run ingest again (with DVC: "
+                "`dvc repro ingest`)"
             )
         if finding.encoded_anew:
             data, *_ = inspect_photo(data)

@@ -6,7 +6,10 @@ from bgdata.settings import Settings
 
 
 class FilterSettings(Settings):
-    """`ingest.filters`: which annotated photos are let in (field: ImageNet-9, section 2 and its generator)."""
+    """`ingest.filters`: which annotated photos are let in.
+
+    Source: Xiao et al. 2021 (Noise or Signal), and its authors' data generator.
+    """
 
     max_box_share: float = Field(gt=0, le=1, description="share of the centre crop that the box may cover")
     min_box_kept: float = Field(ge=0, le=1, description="share of the box that must lie inside the centre crop")

@@ -45,7 +45,7 @@ def evaluate_segmenter(
     given masks could not be used by reason. `clean` tidies the predictions as the segment stage does. `workers` threads
     share the work: OpenCV computes outside Python's lock, and seeds each thread's random numbers by itself.
 
-    Source: the protocol of docs: an empty prediction scores 0 and is counted as a miss, it is never skipped.
+    An empty prediction scores 0 and is counted as a miss, it is never skipped.
     """
     truths = GivenMasks(given)
     having = {row.id for row in given.rows}

@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, UInt8
 
+from bgdata.errors import InputError
 from bgdata.geometry import Box
 from bgdata.io import decode_image
 from bgdata.shards import ImageSet, Row
@@ -45,6 +46,13 @@ class Segmenter(Protocol):
 
 
 def read_photo(photos: ImageSet, row: Row) -> Photo:
-    """Read and decode one photo of the set that ingest wrote."""
+    """Read and decode one photo of the set that ingest wrote.
+
+    Raises InputError, naming it, where OpenCV does not read it.
+    """
     box = Box(*(int(row.extra[edge]) for edge in ("x0", "y0", "x1", "y1")))
-    return Photo(id=row.id, label=row.label, wnid=row.wnid, image=decode_image(photos.read(row)), box=box)
+    try:
+        image = decode_image(photos.read(row))
+    except InputError as error:
+        raise InputError(f"photo {row.id} ({row.extra.get('source', row.name)}): {error}") from None
+    return Photo(id=row.id, label=row.label, wnid=row.wnid, image=image, box=box)

@@ -1,9 +1,11 @@
 """Laws of boxes and of the centre crop."""
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from bgdata.geometry import Box, CentreCrop, mask_box, resize_pixels
 
@@ -88,3 +90,15 @@ def test_a_masks_box_is_tight(x0: int, y0: int, width: int, height: int) -> None
 @pytest.mark.parametrize("box", [Box(5, 5, 5, 9), Box(9, 5, 5, 9), Box(9, 9, 5, 5)])
 def test_a_box_turned_inside_out_has_no_area(box: Box) -> None:
     assert box.area == 0
+
+
+@pytest.mark.parametrize("size", [(375, 500), (500, 375), (400, 400)], ids=["landscape", "portrait", "square"])
+def test_the_crop_is_the_view_of_resize_256_and_centre_224(size: tuple[int, int]) -> None:
+    height, width = size
+    noise = np.random.default_rng(0).integers(0, 256, (height // 50, width // 50, 3), dtype=np.uint8)
+    photo = cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)
+    scale = 256 / min(size)
+    scaled = Image.fromarray(photo).resize((round(width * scale), round(height * scale)), Image.Resampling.BILINEAR)
+    left, top = (scaled.width - 224) // 2, (scaled.height - 224) // 2
+    expected = np.asarray(scaled.crop((left, top, left + 224, top + 224)))
+    assert np.abs(CROP.image(photo).astype(float) - expected).mean() <= 2

@@ -93,6 +93,20 @@ def test_a_tree_is_found_by_its_parent_and_by_itself(shared_tree: TinyTree, belo
     assert [(one.split, one.id) for one in candidates] == sorted((one.split, one.id) for one in candidates)
 
 
+def test_a_tree_is_found_from_the_home_folder(tiny_tree: TinyTree, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tiny_tree.root.parent))
+    assert find_tree(f"~/{tiny_tree.root.name}") == find_tree(tiny_tree.root)
+
+
+def test_an_id_that_a_mixed_images_name_cannot_hold_is_told(tiny_tree: TinyTree) -> None:
+    folder = tiny_tree.root / "ILSVRC/Data/CLS-LOC/train" / WNIDS[0]
+    (folder / f"{WNIDS[0]}_{'7' * 30}.JPEG").write_bytes(b"")
+    assert len(list_candidates(find_tree(tiny_tree.root))) == 9 * (TRAIN + VAL) + 1
+    (folder / f"{WNIDS[0]}_{'7' * 31}.JPEG").write_bytes(b"")
+    with pytest.raises(InputError, match=r"the id n\d+_7+ of .* has 41 characters, expected at most 40 .*; rename"):
+        list_candidates(find_tree(tiny_tree.root))
+
+
 def test_the_solution_may_lie_inside_ilsvrc(tiny_tree: TinyTree) -> None:
     (tiny_tree.root / "LOC_val_solution.csv").rename(tiny_tree.root / "ILSVRC/LOC_val_solution.csv")
     assert find_tree(tiny_tree.root).solution == tiny_tree.root / "ILSVRC/LOC_val_solution.csv"
@@ -235,6 +249,11 @@ def test_an_exclude_file_names_ids_files_and_mixed_images(tmp_path: Path) -> Non
         read_excluded(tmp_path / "gone.txt")
 
 
+def test_exclusion_wins_over_other_reasons() -> None:
+    found = [(listed("n_1", "train"), Finding("not_one_box")), (listed("n_2", "train"), Finding("not_one_box"))]
+    assert exclude(found, {"n_1"}) == ["excluded", "not_one_box"]
+
+
 # The sets
 
 
@@ -326,6 +345,27 @@ def test_each_bad_photo_is_left_out_with_its_reason(tiny_tree: TinyTree, tmp_pat
     assert kept + 14 == manifest["candidates"] == 9 * (TRAIN + VAL)
 
 
+@pytest.mark.parametrize("annotation", ["<annotation>", voc_xml([], SIZE), None])
+def test_copies_of_an_excluded_photo_with_a_bad_annotation_go_as_well(
+    tiny_tree: TinyTree, tmp_path: Path, annotation: str | None
+) -> None:
+    tiny_tree.photo(1, 1).write_bytes(tiny_tree.photo(0, 0).read_bytes())
+    if annotation is None:
+        tiny_tree.annotation(0, 0).unlink()
+    else:
+        tiny_tree.annotation(0, 0).write_text(annotation)
+    manifest = ingest(tiny_tree, tmp_path / "work", excluded=frozenset([photo_id(0, 0), "n1_1"]))
+    assert rejected(tmp_path / "work") == {photo_id(0, 0): "excluded", photo_id(1, 1): "duplicate"}
+    assert (manifest["exclude_list"], manifest["exclude_unmatched"]) == (2, 1)
+
+
+def test_an_exclude_list_of_another_tree_is_told(shared_tree: TinyTree, tmp_path: Path) -> None:
+    words = r"\(ingest.exclude_ids\) names no photo of .*ILSVRC: expected ids such as .* got 2 others, as n1_1; correct"
+    with pytest.raises(InputError, match=words):
+        ingest(shared_tree, tmp_path, excluded=frozenset(["n1_2", "n1_1"]))
+    assert ingest(shared_tree, tmp_path)["exclude_unmatched"] == 0
+
+
 def test_odd_codings_are_let_in(tiny_tree: TinyTree, tmp_path: Path) -> None:
     image = decode_image(tiny_tree.photo(0, 0).read_bytes())
     tiny_tree.photo(0, 0).write_bytes(encode(image, "PNG"))
@@ -375,6 +415,27 @@ def test_too_many_unreadable_photos_are_named(tiny_tree: TinyTree, tmp_path: Pat
     ingest(tiny_tree, tmp_path / "work", max_unreadable=0.1)
 
 
+def test_a_repaired_photo_is_read_again(tiny_tree: TinyTree, tmp_path: Path) -> None:
+    whole = tiny_tree.photo(0, 0).read_bytes()
+    tiny_tree.photo(0, 0).write_bytes(whole[:-500])
+    with pytest.raises(InputError, match=r"1 of 63 photos are unreadable"):
+        ingest(tiny_tree, tmp_path / "work", max_unreadable=0)
+    tiny_tree.photo(0, 0).write_bytes(whole)
+    assert ingest(tiny_tree, tmp_path / "work", max_unreadable=0)["rejected"] == {}
+
+
+def test_shards_of_another_choice_are_not_mixed(tiny_tree: TinyTree, tmp_path: Path) -> None:
+    ingest(tiny_tree, tmp_path / "work")
+    # Other photos, fewer shards; then the same photos, another row.
+    for label, boxes in ((8, []), (7, [Box(100, 80, 200, 180)])):
+        for number in range(2):
+            tiny_tree.annotate(label, number, boxes)
+        ingest(tiny_tree, tmp_path / "work")
+        ingest(tiny_tree, tmp_path / f"anew{label}")
+        for name in ("photos", "given_masks"):
+            assert files(tmp_path / "work" / name) == files(tmp_path / f"anew{label}" / name)
+
+
 @pytest.mark.parametrize(("left", "words"), [(1, "a single photo in train of 1"), (0, "no photo in train of 0")])
 def test_a_class_with_too_few_photos_is_named(tiny_tree: TinyTree, tmp_path: Path, left: int, words: str) -> None:
     for number in range(left, TRAIN):
@@ -402,8 +463,13 @@ def test_a_photo_that_changes_between_the_passes_is_told(
             file.write(b"x")
 
     monkeypatch.setattr("bgdata.ingest.photos.check_unreadable", change)
-    with pytest.raises(InputError, match="is not what it was when ingest inspected it: run the fetch stage again"):
+    with pytest.raises(InputError, match="is not what it was when ingest inspected it: run ingest again"):
         ingest(tiny_tree, tmp_path / "work")
+    monkeypatch.undo()
+    ingest(tiny_tree, tmp_path / "work")
+    with ImageSet(tmp_path / "work/photos") as photos:
+        (row,) = photos.by_id([photo_id(0, 0)])
+        assert photos.read(row) == tiny_tree.photo(0, 0).read_bytes()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")

@@ -1,6 +1,7 @@
 """Rendering: the laws hold on what is read back, and the bytes depend on nothing but photos, settings and seed."""
 
 import hashlib
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -214,8 +215,41 @@ def test_check_finds_a_flipped_byte(rendered: Path, tmp_path: Path) -> None:
     data = bytearray(shard.read_bytes())
     data[1000] ^= 1
     shard.write_bytes(data)
-    with pytest.raises(InputError, match=r"1 shards differ .*train-00001.tar"):
+    with pytest.raises(InputError, match=r"1 files differ .*train-00001.tar"):
         check_set(broken)
+
+
+def test_check_finds_a_shortened_index(rendered: Path, tmp_path: Path) -> None:
+    broken = shutil.copytree(rendered / "original", tmp_path / "original")
+    lines = (broken / "index.csv").read_text().splitlines()
+    (broken / "index.csv").write_text("\n".join(lines[:5]) + "\n")
+    with pytest.raises(InputError, match=r"1 files differ .*index.csv"):
+        check_set(broken)
+
+
+def test_a_second_export_does_not_mix_with_the_first(rendered: Path, tmp_path: Path) -> None:
+    export_set(rendered / "mixed_rand", tmp_path)
+    with pytest.raises(InputError, match="mixed_rand is not empty: remove it"):
+        export_set(rendered / "mixed_rand", tmp_path)
+
+
+def test_crops_are_made_again_where_their_array_is_gone(
+    photo_sets: tuple[Path, Path], rendered: Path, tmp_path: Path
+) -> None:
+    """A removal that was cut short leaves the marks of chunks without the array that they vouch for."""
+    render_sets(*photo_sets, settings=settings(), seed=0, work=tmp_path, workers=1)
+    (tmp_path / "crops/pixels.npy").unlink()
+    for name in SETS:
+        shutil.rmtree(tmp_path / name)
+    render_sets(*photo_sets, settings=settings(), seed=0, work=tmp_path, workers=1)
+    assert hashes(tmp_path) == hashes(rendered)
+
+
+def test_a_missing_shard_is_named(rendered: Path, tmp_path: Path) -> None:
+    partly = shutil.copytree(rendered / "original", tmp_path / "original")
+    (partly / "train-00001.tar").unlink()
+    with pytest.raises(InputError, match=r"train-00001.tar is missing: `dvc pull`"):
+        export_set(partly, tmp_path / "out")
 
 
 def test_a_soft_edge_renders(photo_sets: tuple[Path, Path], rendered: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from bgdata.shards import (
     ImageSet,
     Row,
     ShardWriter,
-    corrupt_shards,
+    corrupt_files,
     finish_set,
     member_name,
     shard_is_written,
@@ -111,18 +111,18 @@ def test_a_truncated_shard_is_named(tmp_path: Path) -> None:
         assert images.read(first) == b"a" * 600
         with pytest.raises(InputError, match=r"val-00000.tar ends before image n1_val1 \(expected 600 bytes at 2048"):
             images.read(last)
-        assert list(corrupt_shards(images)) == ["val-00000.tar"]
+        assert list(corrupt_files(images)) == ["val-00000.tar"]
 
 
 def test_a_changed_and_a_missing_shard_are_corrupt(tmp_path: Path) -> None:
     folder = write_set(tmp_path, [b"a" * 600])
     with ImageSet(folder) as images:
-        assert list(corrupt_shards(images)) == []
+        assert list(corrupt_files(images)) == []
         data = bytearray((folder / "train-00000.tar").read_bytes())
         data[600] ^= 1
         (folder / "train-00000.tar").write_bytes(data)
         (folder / "val-00000.tar").unlink()
-        assert list(corrupt_shards(images)) == ["train-00000.tar", "val-00000.tar"]
+        assert list(corrupt_files(images)) == ["train-00000.tar", "val-00000.tar"]
 
 
 @pytest.mark.parametrize("name", ["index.csv", "manifest.json"])

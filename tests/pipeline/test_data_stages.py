@@ -92,6 +92,9 @@ def test_an_exclude_file_is_read_and_its_change_is_a_new_run(project: Path) -> N
     run(fetch)
     with pytest.raises(InputError, match=r"exclude.txt is missing"):
         run(ingest)
+    (project / "exclude.txt").write_text("n1_1\n")
+    with pytest.raises(InputError, match=r"the exclude list exclude.txt \(ingest.exclude_ids\) names no photo of"):
+        run(ingest)
     for label in (1, 2):
         (project / "exclude.txt").write_text(photo_id(label, 0) + "\n")
         run(ingest)

@@ -62,8 +62,21 @@ def test_scratch_outlives_a_kill_before_dvc_records_the_outs() -> None:
     build({"a": 1})
     assert build({"a": 1}) == ["a.tar"]
     time.sleep(0.02)
-    Path("dvc.lock").write_text("recorded")
+    Path("dvc.lock").write_text("stages:\n  other:\n    outs:\n    - path: out/other\n      size: 5\n")
+    assert build({"a": 1}) == ["a.tar"], "another stage was recorded, not this one"
+    time.sleep(0.02)
+    entry = "    - path: out/set\n      hash: md5\n      md5: 0f.dir\n      size: 5\n      nfiles: 1\n"
+    Path("dvc.lock").write_text(f"stages:\n  s:\n    outs:\n{entry}")
     assert build({"a": 1}) == []
+
+
+def test_a_removal_that_was_cut_short_is_not_taken_up() -> None:
+    with pytest.raises(RuntimeError):
+        build({"a": 1}, fail=True)
+    (work,) = [path for path in Path(".work/s").iterdir() if path.is_dir()]
+    work.rename(work.with_name(f".gone-{work.name}"))
+    assert build({"a": 1}) == []
+    assert not list(Path(".work/s").glob(".gone-*"))
 
 
 def test_two_writers_never_share_a_workspace() -> None:

@@ -1,0 +1,150 @@
+"""All stages from `config` to `export` on a tiny project, as DVC runs them; their command lines, and their errors."""
+
+import argparse
+import ast
+import json
+import os
+import runpy
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from bgdata.compose.render import SETS as RENDERED
+from bgdata.shards import ImageSet
+from models.checkpoints import file_sha256, load_classifier
+from pipeline import challenge, config, evaluate, export, fetch, ingest, mix, render, report, segment, train
+from tests.conftest import ROOT
+
+RECIPES = ("original", "dynamic")
+MIXES = ("mixup", "cutmix")
+SHARED = ("__init__", "_stage", "params")
+STAGES = sorted(path.stem for path in (ROOT / "pipeline").glob("*.py") if path.stem not in SHARED)
+
+
+def write_params(folder: Path) -> None:
+    """The repository's params.yaml, made tiny."""
+    yaml = YAML()
+    params = yaml.load(ROOT / "params.yaml")
+    params["runtime"] |= {"device": "cpu", "workers": 1}
+    params["fetch"]["synthetic"] |= {"train_per_class": 4, "val_per_class": 2, "size": 256}
+    params["profiles"]["demo"]["train"] |= {"arch": "resnet10", "size": 32, "epochs": 1, "batch_size": 8}
+    params["evaluate_segmentation"]["photos"] = 2
+    for name in set(params["recipes"]) - set(RECIPES):
+        del params["recipes"][name]
+    yaml.dump(params, folder / "params.yaml")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder in which every stage ran once."""
+    folder = tmp_path_factory.mktemp("project")
+    write_params(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.delenv("WORK_DIR", raising=False)
+        patch.delenv("IMAGENET", raising=False)
+        for stage in (config, fetch, ingest, segment, render):
+            stage.main(argparse.Namespace())
+        for method in MIXES:
+            mix.main(argparse.Namespace(method=method))
+        for stage in (train, evaluate, challenge):
+            for recipe in RECIPES:
+                stage.main(argparse.Namespace(recipe=recipe))
+        report.main(argparse.Namespace())
+    yield folder
+
+
+def test_the_report_names_each_recipe(project: Path) -> None:
+    page = (project / "report/index.html").read_text()
+    numbers = json.loads((project / "report/metrics.json").read_text())
+    assert set(numbers["in9"]) == set(RECIPES)
+    for recipe in RECIPES:
+        assert recipe in page
+        assert {"original", "mixed_rand", "bg_gap", "challenge_accuracy"} <= set(numbers["in9"][recipe])
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_checkpoint_says_where_it_came_from(project: Path, recipe: str) -> None:
+    run = project / "runs" / recipe
+    _, record = load_classifier(run / "model.pt")
+    provenance = json.loads((run / "provenance.json").read_text())
+    assert provenance == record | {"checkpoint_sha256": file_sha256(run / "model.pt")}
+    assert (record["recipe"]["name"], record["seed"]) == (recipe, 0)
+    assert (record["params"]["size"], "p" in record["params"]) == (32, recipe == "dynamic")
+    assert record["data"]["original"] == file_sha256(project / "data/in9/original/manifest.json")
+    assert {"python", "torch", "torchvision", "numpy"} <= set(record["versions"])
+
+
+def test_scores_name_the_checkpoint_that_they_judge(project: Path) -> None:
+    for recipe in RECIPES:
+        expected = file_sha256(project / "runs" / recipe / "model.pt")
+        for kind in ("in9", "challenge"):
+            score = json.loads((project / f"scores/{kind}/{recipe}.json").read_text())
+            assert score["checkpoint_sha256"] == expected
+
+
+@pytest.mark.parametrize("keeps_its_work", [True, False])
+def test_a_second_run_gives_the_same_bytes(
+    project: Path, monkeypatch: pytest.MonkeyPatch, *, keeps_its_work: bool
+) -> None:
+    monkeypatch.chdir(project)
+    monkeypatch.delenv("WORK_DIR", raising=False)
+    made = [project / f"runs/{recipe}/model.pt" for recipe in RECIPES]
+    made += [path for name in RENDERED for path in sorted((project / "data/in9" / name).glob("*.tar"))]
+    before = {path: file_sha256(path) for path in made}
+    assert len(before) == len(RECIPES) + 2 * len(RENDERED)
+    if not keeps_its_work:
+        shutil.rmtree(project / ".work")
+        # The outs are links to what lay there: gone too, so that all is made anew.
+        for path in made:
+            path.unlink()
+    render.main(argparse.Namespace())
+    for recipe in RECIPES:
+        train.main(argparse.Namespace(recipe=recipe))
+    assert {path: file_sha256(path) for path in made} == before
+
+
+def test_export_writes_every_image(project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rendered = project / "data/in9/mixed_rand"
+    export.main(argparse.Namespace(set=rendered, folder=tmp_path, check=False))
+    rows = ImageSet(rendered).rows
+    assert {path.relative_to(tmp_path / "mixed_rand") for path in tmp_path.rglob("*.JPEG")} == {
+        Path(row.split, row.name) for row in rows
+    }
+    export.main(argparse.Namespace(set=rendered, folder=None, check=True))
+    assert f"all {len(rows)} images read" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_help_describes_the_stage(
+    stage: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = f"pipeline.{stage}"
+    monkeypatch.delitem(sys.modules, module, raising=False)  # else runpy warns that it runs a second time
+    monkeypatch.setattr(sys, "argv", ["stage", "--help"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module(module, run_name="__main__")
+    assert ended.value.code == 0
+    description = ast.get_docstring(ast.parse((ROOT / f"pipeline/{stage}.py").read_text()))
+    assert description
+    assert " ".join(description.split()) in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_stage_in_an_empty_folder_ends_with_one_sentence(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline.render"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: build/config/render.json is missing")

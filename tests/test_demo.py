@@ -3,11 +3,13 @@
 import json
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 pytestmark = pytest.mark.slow
 
 SETS = ("original", "only_bg_b", "only_bg_t", "no_fg", "only_fg", "mixed_same", "mixed_rand", "mixed_next", "fg_mask")
+Identity = tuple[int, int]  # inode and time of change (ns): a file that was written again has another
 
 
 def environment() -> dict[str, str]:
@@ -57,14 +60,32 @@ def edit_params(folder: Path, **changes: Any) -> None:
     yaml.dump(params, folder / "params.yaml")
 
 
+@dataclass(frozen=True)
+class DemoRun:
+    """The clone in which the whole demo ran, and what that took."""
+
+    folder: Path
+    seconds: float
+    peak_bytes: int  # of the largest process; this one's earlier children (git) count too, and are small
+
+
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A clone in which the whole demo ran, and was committed."""
+def demo_run(tmp_path_factory: pytest.TempPathFactory) -> DemoRun:
+    """A run of the whole demo, committed."""
     folder = clone(tmp_path_factory.mktemp("demo") / "clone")
+    start = time.monotonic()
     dvc(folder, "repro")
+    seconds = time.monotonic() - start
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024  # Linux counts in KiB
     subprocess.run(["git", "add", "-A"], cwd=folder, check=True)
     subprocess.run(["git", "commit", "--quiet", "--allow-empty", "-m", "demo"], cwd=folder, check=True)
-    yield folder
+    return DemoRun(folder, seconds, peak)
+
+
+@pytest.fixture
+def demo(demo_run: DemoRun) -> Path:
+    """The folder of that run."""
+    return demo_run.folder
 
 
 def metrics(folder: Path) -> dict[str, dict[str, float]]:
@@ -80,6 +101,14 @@ def test_the_demo_shows_what_the_readme_says(demo: Path) -> None:
     assert dynamic["bg_gap"] <= plain["bg_gap"] / 2
     assert dynamic["original"] >= plain["original"] - 0.05
     assert static["original"] < dynamic["original"]
+
+
+def test_the_demo_fits_into_a_small_machines_memory(
+    demo_run: DemoRun, record_property: Callable[[str, object], None]
+) -> None:
+    record_property("seconds", round(demo_run.seconds))
+    record_property("peak_bytes", demo_run.peak_bytes)
+    assert 0 < demo_run.peak_bytes < 6 * 2**30
 
 
 def test_a_second_repro_runs_nothing(demo: Path) -> None:
@@ -140,6 +169,9 @@ def test_kills_at_any_moment_lose_nothing(tmp_path: Path) -> None:
     dvc(calm, "repro", "train@dynamic")
     moments = random.Random(0)
     finished = False
+    cloned = lock_entries(shaken)
+    parts: dict[Path, Identity] = {}
+    kept = 0
     for number in range(12):
         with (tmp_path / "log").open("a") as log:
             run = subprocess.Popen(
@@ -152,8 +184,12 @@ def test_kills_at_any_moment_lose_nothing(tmp_path: Path) -> None:
             )
             try:
                 finished = run.wait(timeout=moments.uniform(2, 7)) == 0
+                kept += count_kept_parts(shaken, parts, cloned=cloned)
             except subprocess.TimeoutExpired:
+                kept += count_kept_parts(shaken, parts, cloned=cloned)
                 kill(run, ("dvc", "stage", "both")[number % 3])
+            parts = finished_parts(shaken)
+    assert kept, "no kill left a finished shard behind: nothing was tested"
     if not finished:
         time.sleep(2)
         dvc(shaken, "repro", "train@dynamic")
@@ -173,8 +209,57 @@ def kill(run: "subprocess.Popen[bytes]", what: str) -> None:
     run.wait()
 
 
+def finished_parts(folder: Path) -> dict[Path, Identity]:
+    """Inode and time of the part of each shard that a stage need not write again.
+
+    A shard of several sets counts once all of them have it: a kill between two of them writes it again.
+    """
+    parts = {}
+    for workspace in folder.glob(".work/*/*/"):
+        of_sets = {found: {path.name for path in found.glob("*.json")} for found in workspace.rglob("parts")}
+        whole = set.intersection(*of_sets.values()) if of_sets else set()
+        for path in (found / name for found in of_sets for name in whole):
+            if (identity := file_identity(path)) is not None:
+                parts[path] = identity
+    return parts
+
+
+def file_identity(path: Path) -> Identity | None:
+    """None where the file is gone; a stage that outlives its dvc for a moment may be removing it."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_mtime_ns
+
+
+def count_kept_parts(folder: Path, parts: Mapping[Path, Identity], *, cloned: Mapping[str, Any]) -> int:
+    """How many of the parts that a kill left are still there; the others' stages must be in dvc.lock since.
+
+    `cloned` is what dvc.lock held at the start: the repository's own, of other settings.
+    """
+    kept, gone = 0, set()
+    for path, identity in parts.items():
+        now = file_identity(path)
+        assert now in (identity, None), f"{path} was written again: its shard was finished before the kill"
+        if now is None:
+            gone.add(path.relative_to(folder / ".work").parts[0].replace("-", "@", 1))  # train-x is dvc's train@x
+        else:
+            kept += 1
+    if gone:
+        entries = lock_entries(folder)
+        lost = {stage for stage in gone if entries.get(stage) == cloned.get(stage)}
+        assert not lost, f"finished shards of {sorted(lost)} are gone, but dvc.lock has no new record of these stages"
+    return kept
+
+
+def lock_entries(folder: Path) -> dict[str, Any]:
+    """The stages that dvc.lock records."""
+    return YAML(typ="safe").load(folder / "dvc.lock")["stages"]
+
+
 def recorded(folder: Path) -> dict[str, str]:
     """What dvc.lock holds of the outs: path to hash."""
-    stages = YAML(typ="safe").load(folder / "dvc.lock")["stages"]
+    stages = lock_entries(folder)
     wanted = ("fetch", "ingest", "segment", "render", "train@dynamic")
     return {out["path"]: out["md5"] for name in wanted for out in stages[name]["outs"]}

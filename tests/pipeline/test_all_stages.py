@@ -12,12 +12,26 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from ruamel.yaml import YAML
 
 from bgdata.compose.render import SETS as RENDERED
 from bgdata.shards import ImageSet
 from models.checkpoints import file_sha256, load_classifier
-from pipeline import challenge, config, evaluate, export, fetch, ingest, mix, render, report, segment, train
+from pipeline import (
+    challenge,
+    config,
+    evaluate,
+    evaluate_segmentation,
+    export,
+    fetch,
+    ingest,
+    mix,
+    render,
+    report,
+    segment,
+    train,
+)
 from tests.conftest import ROOT
 
 RECIPES = ("original", "dynamic")
@@ -30,7 +44,7 @@ def write_params(folder: Path) -> None:
     """The repository's params.yaml, made tiny."""
     yaml = YAML()
     params = yaml.load(ROOT / "params.yaml")
-    params["runtime"] |= {"device": "cpu", "workers": 1}
+    params["runtime"] |= {"device": "cpu", "workers": 1, "eval_batch": 18}
     params["fetch"]["synthetic"] |= {"train_per_class": 4, "val_per_class": 2, "size": 256}
     params["profiles"]["demo"]["train"] |= {"arch": "resnet10", "size": 32, "epochs": 1, "batch_size": 8}
     params["evaluate_segmentation"]["photos"] = 2
@@ -39,8 +53,17 @@ def write_params(folder: Path) -> None:
     yaml.dump(params, folder / "params.yaml")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Tests import torch before `pipeline` can tell its threads not to spin; on shared cores that costs most time."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which every stage ran once."""
     folder = tmp_path_factory.mktemp("project")
     write_params(folder)
@@ -48,7 +71,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.chdir(folder)
         patch.delenv("WORK_DIR", raising=False)
         patch.delenv("IMAGENET", raising=False)
-        for stage in (config, fetch, ingest, segment, render):
+        for stage in (config, fetch, ingest, segment, evaluate_segmentation, render):
             stage.main(argparse.Namespace())
         for method in MIXES:
             mix.main(argparse.Namespace(method=method))
@@ -56,7 +79,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             for recipe in RECIPES:
                 stage.main(argparse.Namespace(recipe=recipe))
         report.main(argparse.Namespace())
-    yield folder
+    return folder
 
 
 def test_the_report_names_each_recipe(project: Path) -> None:

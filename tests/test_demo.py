@@ -154,6 +154,21 @@ def test_sets_are_shared_through_a_remote(demo: Path, tmp_path: Path) -> None:
     assert (tmp_path / "fetched/manifest.json").is_file()
 
 
+# What is killed, and when: as soon as one more shard of the sets named is finished, or (None) at a random moment.
+KILLS = (
+    ("dvc", None),
+    ("stage", None),
+    ("both", "segment/*/masks"),
+    ("both", "render/*/fg_mask"),
+    ("stage", "render/*/fg_mask"),
+    ("both", "render/*/fg_mask"),
+    ("dvc", "render/*/fg_mask"),
+    ("both", None),
+    ("stage", None),
+    ("dvc", None),
+)
+
+
 def test_kills_at_any_moment_lose_nothing(tmp_path: Path) -> None:
     """Real SIGKILLs of dvc, of the stage, or of both; the outs are those of an undisturbed run."""
     calm, shaken = clone(tmp_path / "calm"), clone(tmp_path / "shaken")
@@ -162,38 +177,40 @@ def test_kills_at_any_moment_lose_nothing(tmp_path: Path) -> None:
             folder,
             fetch__synthetic__train_per_class=24,
             fetch__synthetic__val_per_class=6,
-            profiles__demo__ingest__photos_per_shard=20,
-            profiles__demo__render__images_per_shard=20,
+            profiles__demo__ingest__photos_per_shard=5,
+            profiles__demo__render__images_per_shard=5,
             profiles__demo__train__epochs=4,
         )
     dvc(calm, "repro", "train@dynamic")
     moments = random.Random(0)
-    finished = False
     cloned = lock_entries(shaken)
     parts: dict[Path, Identity] = {}
     kept = 0
-    for number in range(12):
+    for what, sets in KILLS:
         with (tmp_path / "log").open("a") as log:
+            command = ["dvc", "repro", "train@dynamic"]
             run = subprocess.Popen(
-                ["dvc", "repro", "train@dynamic"],
-                cwd=shaken,
-                env=environment(),
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
+                command, cwd=shaken, env=environment(), stdout=log, stderr=log, start_new_session=True
             )
-            try:
-                finished = run.wait(timeout=moments.uniform(2, 7)) == 0
-                kept += count_kept_parts(shaken, parts, cloned=cloned)
-            except subprocess.TimeoutExpired:
-                kept += count_kept_parts(shaken, parts, cloned=cloned)
-                kill(run, ("dvc", "stage", "both")[number % 3])
+            if sets:
+                wait_for_a_shard(run, shaken, f".work/{sets}/parts/*.json")
+            else:
+                time.sleep(moments.uniform(2, 6))
+            kept += count_kept_parts(shaken, parts, cloned=cloned)
+            if run.poll() is None:
+                kill(run, what)
             parts = finished_parts(shaken)
     assert kept, "no kill left a finished shard behind: nothing was tested"
-    if not finished:
-        time.sleep(2)
-        dvc(shaken, "repro", "train@dynamic")
+    time.sleep(2)
+    dvc(shaken, "repro", "train@dynamic")
     assert recorded(shaken) == recorded(calm)
+
+
+def wait_for_a_shard(run: "subprocess.Popen[bytes]", folder: Path, pattern: str) -> None:
+    before = set(folder.glob(pattern))
+    end = time.monotonic() + 60
+    while run.poll() is None and time.monotonic() < end and not set(folder.glob(pattern)) - before:
+        time.sleep(0.002)
 
 
 def kill(run: "subprocess.Popen[bytes]", what: str) -> None:

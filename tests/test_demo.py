@@ -195,7 +195,7 @@ def test_kills_at_any_moment_lose_nothing(tmp_path: Path) -> None:
             if sets:
                 wait_for_a_shard(run, shaken, f".work/{sets}/parts/*.json")
             else:
-                time.sleep(moments.uniform(2, 6))
+                time.sleep(moments.uniform(0.5, 2.5))
             kept += count_kept_parts(shaken, parts, cloned=cloned)
             if run.poll() is None:
                 kill(run, what)

@@ -1,10 +1,8 @@
 """The demo data as a real ILSVRC tree: photos, annotations, solution and synset files, and the true masks beside."""
 
-import csv
-import io
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from bgdata.io import encode_jpeg, encode_mask
 from bgdata.labels import CLASS_COUNT, CLASS_NAMES
 from bgdata.parallel import run_tasks
 from bgdata.randomness import image_generator
+from bgdata.shards import write_csv, write_text_whole
 from bgdata.synthetic.objects import KINDS, Kind, kinds_of
 from bgdata.synthetic.scene import Scene, draw_kind
 from bgdata.synthetic.scenery import SCENERY_NAMES, choose_scenery
@@ -125,7 +124,7 @@ def _claim(root: Path, plan: TreePlan) -> None:
             f"{root} holds scenes drawn with other settings (its {PLAN_FILE} differs from this run's): "
             "delete the folder or write to another"
         )
-    _write_whole(path, text.encode())
+    write_text_whole(path, text)
 
 
 def _draw_chunk(root: Path, plan: TreePlan, images: Sequence[PlannedImage]) -> int:
@@ -135,7 +134,7 @@ def _draw_chunk(root: Path, plan: TreePlan, images: Sequence[PlannedImage]) -> i
         _write_whole(root / "masks" / image.folder / f"{image.image_id}.png", encode_mask(scene.mask))
         photo = root / "ILSVRC/Data/CLS-LOC" / image.folder / f"{image.image_id}.JPEG"
         _write_whole(photo, encode_jpeg(scene.image, quality=_JPEG_QUALITY))
-        _write_whole(_annotation(root, image), _voc_xml(image, scene).encode())
+        write_text_whole(_annotation(root, image), _voc_xml(image, scene))
     return len(images)
 
 
@@ -164,13 +163,18 @@ def _voc_xml(image: PlannedImage, scene: Scene) -> str:
 def _write_tables(root: Path, plan: TreePlan, images: Sequence[PlannedImage]) -> None:
     """Write the solution of val, the synset names and the scenery of each image."""
     solution = [
-        (image.image_id, f"{image.wnid} {_annotated_box(root, image)} ") for image in images if image.split == "val"
+        {"ImageId": image.image_id, "PredictionString": f"{image.wnid} {_annotated_box(root, image)} "}
+        for image in images
+        if image.split == "val"
     ]
-    _write_csv(root / "LOC_val_solution.csv", ("ImageId", "PredictionString"), solution)
+    write_csv(root / "LOC_val_solution.csv", ("ImageId", "PredictionString"), solution)
     synsets = sorted(f"{kind.wnid} {kind.name}\n" for kind in KINDS)
-    _write_whole(root / "LOC_synset_mapping.txt", "".join(synsets).encode())
-    sceneries = [(image.image_id, _kind(image.wnid).label, image_scenery(plan, image)) for image in images]
-    _write_csv(root / "scenery.csv", ("id", "label", "scenery"), sceneries)
+    write_text_whole(root / "LOC_synset_mapping.txt", "".join(synsets))
+    sceneries = [
+        {"id": image.image_id, "label": _kind(image.wnid).label, "scenery": image_scenery(plan, image)}
+        for image in images
+    ]
+    write_csv(root / "scenery.csv", ("id", "label", "scenery"), sceneries)
 
 
 def _annotated_box(root: Path, image: PlannedImage) -> str:
@@ -205,13 +209,6 @@ def _kind_counts(per_class: int) -> Iterator[tuple[Kind, int]]:
 
 def _kind(wnid: str) -> Kind:
     return next(kind for kind in KINDS if kind.wnid == wnid)
-
-
-def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write a table with a header whole."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([columns, *rows])
-    _write_whole(path, text.getvalue().encode())
 
 
 def _write_whole(path: Path, data: bytes) -> None:

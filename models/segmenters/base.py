@@ -15,22 +15,43 @@ from bgdata.shards import ImageSet, Row
 
 @dataclass(frozen=True)
 class Photo:
-    """One photo to segment: RGB, and the box of its object in the photo's pixels (None where it has none)."""
+    """One photo to segment: RGB, the box of its object in the photo's pixels (None where it has none), and what to look
+    for, as one or more phrases without punctuation (`("tench", "fish")`; none where nobody asks by text).
+    """
 
     id: str
     label: int
     wnid: str
     image: UInt8[np.ndarray, "h w 3"]
     box: Box | None
+    prompt: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Detection:
+    """One box that a detector proposed above its thresholds: xyxy in the photo's pixels (fractions stay).
+
+    `score` is the detector's, `phrase` the part of the prompt that it matched; `mask_score` is the mask network's own
+    estimate of its mask's IoU, None where the box was not kept.
+    """
+
+    box: tuple[float, float, float, float]
+    phrase: str
+    score: float
+    mask_score: float | None = None
 
 
 @dataclass(frozen=True)
 class Segmentation:
-    """A mask of the photo's size and how sure the segmenter is (None: it does not say), or the reason for no mask."""
+    """A mask of the photo's size and how sure the segmenter is (None: it does not say), or the reason for no mask.
+
+    `detections` are the boxes behind it, best first, those that were not kept included.
+    """
 
     mask: Bool[np.ndarray, "h w"] | None
     score: float | None = None
     reason: str | None = None
+    detections: tuple[Detection, ...] = ()
 
 
 @runtime_checkable

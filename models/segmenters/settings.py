@@ -7,6 +7,9 @@ from pydantic import Field
 from bgdata.masks.settings import CleanSettings, QualitySettings
 from bgdata.settings import Settings
 
+Method = Literal["given", "grabcut", "grounded_sam", "sam_boxes", "unet"]
+Precision = Literal["auto", "float32", "bfloat16"]
+
 
 class GrabCutSettings(Settings):
     """`segment.grabcut`: the paper's box + GrabCut."""
@@ -14,19 +17,72 @@ class GrabCutSettings(Settings):
     iterations: int = Field(ge=1, le=50)
 
 
+class GroundingDinoSettings(Settings):
+    """`segment.grounding_dino`: boxes from text.
+
+    Source of the usual thresholds (0.35, 0.25): Liu et al. 2023, "Grounding DINO", the authors' demo.
+    """
+
+    model: Literal["groundingdino_swint_ogc", "groundingdino_swinb_cogcoor"]
+    prompts: Literal["superclass", "synset"] = Field(
+        description="superclass: `dog`; synset: its English name and its WordNet parent, `basset` and `hound`"
+    )
+    box_threshold: float = Field(ge=0, le=1, description="least score of a box: its best match with any token")
+    text_threshold: float = Field(ge=0, le=1, description="least match of a token to be part of the box's phrase")
+    nms_iou: float = Field(gt=0, le=1, description="of boxes that overlap more than this the best stays; 1: all")
+    keep: Literal["all", "best", "best_overlapping"] = Field(
+        description="which boxes become the mask: their union, the best, or the best that overlaps the annotated box"
+    )
+    min_overlap: float = Field(ge=0, le=1, description="least IoU with the annotated box, for best_overlapping")
+    precision: Precision = Field(description="auto: bfloat16 where the hardware computes in it")
+
+
+class SamSettings(Settings):
+    """`segment.sam`: masks from boxes."""
+
+    model: Literal["sam_vit_b", "sam_vit_l", "sam_vit_h"]
+    multimask: bool = Field(description="true: three masks a box, the one with the best predicted IoU; false: one")
+    precision: Precision = Field(description="of the image encoder; auto: bfloat16 where the hardware computes in it")
+
+
+class UNetStudentSettings(Settings):
+    """`segment.unet`: a trained U-Net as the segmenter."""
+
+    checkpoint: str | None = Field(description="a copy of runs/unet/model.pt (of another run: dvc knows no circles)")
+
+
 class SegmentSettings(Settings):
     """`segment`."""
 
-    method: Literal["grabcut", "given"] = Field(description="given: the masks that came with the data")
+    method: Method = Field(
+        description="given: masks that came with the data; grabcut, sam_boxes: from the annotated box; grounded_sam: "
+        "from the class's name; unet: by a student trained on such masks"
+    )
     grabcut: GrabCutSettings
+    grounding_dino: GroundingDinoSettings
+    sam: SamSettings
+    unet: UNetStudentSettings
     clean: CleanSettings
     quality: QualitySettings
+
+
+# The sections that each method reads.
+SECTIONS: dict[Method, tuple[str, ...]] = {
+    "given": (),
+    "grabcut": ("grabcut",),
+    "grounded_sam": ("grounding_dino", "sam"),
+    "sam_boxes": ("sam",),
+    "unet": ("unet",),
+}
 
 
 class SegmentJob(Settings):
     """What one run of the segment stage reads: `segment` without the methods that it does not use."""
 
-    method: Literal["grabcut", "given"]
+    method: Method
     grabcut: GrabCutSettings | None = None
+    grounding_dino: GroundingDinoSettings | None = None
+    sam: SamSettings | None = None
+    unet: UNetStudentSettings | None = None
     clean: CleanSettings
     quality: QualitySettings

@@ -28,7 +28,8 @@ _CHUNK = 256
 class Crops:
     """The crops of a set's photos, by position: pixels `n c c 3`, masks `n c c`, boxes, and reasons to leave one out.
 
-    A box is the annotated one joined with the mask's, so that no foreground is left in a background.
+    A box is the annotated one (where there is one) joined with the mask's, so that no foreground is left in a
+    background.
     """
 
     pixels: UInt8[np.ndarray, "n c c 3"]
@@ -105,14 +106,15 @@ def _part(work: Path, start: int) -> Path:
     return work / f"crops-{start:08d}.json"
 
 
-def _annotated_box(row: Row) -> Box:
-    return Box(*(int(row.extra[key]) for key in ("x0", "y0", "x1", "y1")))
+def _annotated_box(row: Row) -> Box | None:
+    cells = [row.extra[key] for key in ("x0", "y0", "x1", "y1")]
+    return Box(*map(int, cells)) if all(cells) else None
 
 
-def _joined_box(box: Box, size: tuple[int, int], mask: np.ndarray, crop: CentreCrop) -> Box | None:
+def _joined_box(box: Box | None, size: tuple[int, int], mask: np.ndarray, crop: CentreCrop) -> Box | None:
     shape = mask_box(mask)
-    if shape is None:
-        return None
+    if shape is None or box is None:
+        return shape
     box = crop.box(box, size)
     return Box(min(box.x0, shape.x0), min(box.y0, shape.y0), max(box.x1, shape.x1), max(box.y1, shape.y1))
 

@@ -1,1 +1,1 @@
-"""From an ILSVRC tree to a set of photos: the paper's filters, the split, the balance."""
+"""From an ILSVRC tree or a flat folder to a set of photos: the paper's filters, the split, the balance."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bgdata.errors import InputError
 from bgdata.geometry import Box, CentreCrop
-from bgdata.ingest.ilsvrc import Candidate
+from bgdata.ingest.candidates import Candidate
 from bgdata.ingest.settings import FilterSettings, PerClass
 from bgdata.randomness import seeded_order
 
@@ -24,7 +24,8 @@ _CROP = CentreCrop()
 class Finding:
     """What was found in a candidate's files: a reason to leave it out, or all that its row needs.
 
-    `digest` is the SHA-256 of the photo as it came, None where it was not read.
+    `digest` is the SHA-256 of the photo as it came, None where it was not read; `box` is None where no annotation came
+    with it.
     """
 
     reason: str | None = None
@@ -34,11 +35,11 @@ class Finding:
     encoded_anew: bool = False
 
 
-def missing_file(candidate: Candidate) -> str | None:
-    """`no_photo` or `no_annotation`."""
+def missing_file(candidate: Candidate, settings: FilterSettings) -> str | None:
+    """`no_photo`, or `no_annotation` where one is required."""
     if candidate.photo is None:
         return "no_photo"
-    return "no_annotation" if candidate.annotation is None else None
+    return "no_annotation" if settings.require_box and candidate.annotation is None else None
 
 
 def wrong_count(boxes: Sequence[Box]) -> str | None:

@@ -7,21 +7,18 @@ LOC_val_solution.csv                                  masks/{train/<wnid>,val}/<
 
 import csv
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
 from bgdata.errors import InputError
 from bgdata.geometry import Box
+from bgdata.ingest.candidates import Candidate, files_by_stem, id_of, sort_candidates
 from bgdata.labels import in9_label_by_wnid
-from bgdata.shards import write_csv
 
 SOLUTION = "LOC_val_solution.csv"
-LISTING = "listing.csv"
 _LAYOUT = Path("CLS-LOC")
-# A mixed image is fg_<id>_bg_<id>.JPEG in its class folder, and a name in a USTAR tar is short.
-_LONGEST_ID = 40
 
 
 @dataclass(frozen=True)
@@ -42,23 +39,14 @@ class IlsvrcTree:
         """The folder of the XML files."""
         return self.home / "Annotations" / _LAYOUT
 
+    @property
+    def other_files(self) -> tuple[Path, ...]:
+        """The files that belong to no photo alone: the solution."""
+        return (self.solution,)
+
     def relative(self, path: str | Path) -> str:
         """A file's path from the folder that holds ILSVRC/: the same wherever the tree lies."""
         return os.path.relpath(path, self.home.parent)
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A photo of the nine classes, as listed: absolute paths, None for what is not there."""
-
-    id: str
-    split: str
-    wnid: str
-    label: int
-    stem: str
-    photo: str | None
-    annotation: str | None
-    mask: str | None
 
 
 def find_tree(root: str | Path | None) -> IlsvrcTree:
@@ -94,52 +82,29 @@ def list_candidates(tree: IlsvrcTree) -> list[Candidate]:
 
     Raises InputError where two of them would get one id, or an id is longer than a shard can hold.
     """
-    found = sorted([*_train(tree), *_val(tree)], key=lambda candidate: (candidate.split, candidate.id))
-    seen: dict[str, Candidate] = {}
-    for candidate in found:
-        if len(candidate.id) > _LONGEST_ID:
-            raise InputError(
-                f"the id {candidate.id} of {candidate.photo or candidate.annotation} has {len(candidate.id)} "
-                f"characters, expected at most {_LONGEST_ID} (fg_<id>_bg_<id> must fit a tar); rename its files"
-            )
-        other = seen.setdefault(candidate.id, candidate)
-        if other is not candidate:
-            raise InputError(
-                f"two photos have the id {candidate.id}: {other.photo} and {candidate.photo}; rename or remove one"
-            )
-    return found
+    return sort_candidates([*_train(tree), *_val(tree)])
 
 
 def _train(tree: IlsvrcTree) -> Iterator[Candidate]:
     for wnid, label in in9_label_by_wnid().items():
-        photos = _files(tree.photos / "train" / wnid, ".jpeg")
-        annotations = _files(tree.annotations / "train" / wnid, ".xml")
-        masks = _files(tree.masks / "train" / wnid, ".png") if tree.masks else {}
+        photos = files_by_stem(tree.photos / "train" / wnid, ".jpeg")
+        annotations = files_by_stem(tree.annotations / "train" / wnid, ".xml")
+        masks = files_by_stem(tree.masks / "train" / wnid, ".png") if tree.masks else {}
         for stem in photos.keys() | annotations.keys():
-            image_id = stem if stem.startswith(f"{wnid}_") else f"{wnid}_{stem}"
             paths = photos.get(stem), annotations.get(stem), masks.get(stem)
-            yield Candidate(image_id, "train", wnid, label, stem, *paths)
+            yield Candidate(id_of(stem, wnid), "train", wnid, label, stem, *paths)
 
 
 def _val(tree: IlsvrcTree) -> Iterator[Candidate]:
-    photos = _files(tree.photos / "val", ".jpeg")
-    annotations = _files(tree.annotations / "val", ".xml")
-    masks = _files(tree.masks / "val", ".png") if tree.masks else {}
+    photos = files_by_stem(tree.photos / "val", ".jpeg")
+    annotations = files_by_stem(tree.annotations / "val", ".xml")
+    masks = files_by_stem(tree.masks / "val", ".png") if tree.masks else {}
     labels = in9_label_by_wnid()
     for stem, wnid in read_solution(tree.solution).items():
         if wnid in labels:
             image_id = f"{wnid}_{stem.rpartition('_')[2]}"
             paths = photos.get(stem), annotations.get(stem), masks.get(stem)
             yield Candidate(image_id, "val", wnid, labels[wnid], stem, *paths)
-
-
-def _files(folder: Path, ending: str) -> dict[str, str]:
-    """Paths by stem of a folder's files with this ending in any case; a missing folder has none."""
-    if not folder.is_dir():
-        return {}
-    with os.scandir(folder) as entries:
-        paths = (entry.path for entry in entries)
-        return {Path(path).stem: path for path in paths if path[-len(ending) :].lower() == ending}
 
 
 def read_solution(path: Path) -> dict[str, str]:
@@ -177,39 +142,3 @@ def _text(element: ElementTree.Element, path: str) -> str:
     if text is None:
         raise ValueError(f"it has no {path}")
     return text
-
-
-def write_listing(tree: IlsvrcTree, path: Path) -> int:
-    """Write `listing.csv`: each file of the nine classes, as path and size in bytes; returns how many.
-
-    It stands for the tree where DVC wants something small to hash.
-    """
-    rows = [
-        {"path": tree.relative(file), "bytes": Path(file).stat().st_size}
-        for file in _files_of(tree, list_candidates(tree))
-    ]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_csv(path, ("path", "bytes"), rows)
-    return len(rows)
-
-
-def check_listing(tree: IlsvrcTree, candidates: Sequence[Candidate], path: Path) -> None:
-    """Hold the tree against the listing that `fetch` wrote (paths alone: sizes would need every file's status).
-
-    Raises InputError where they differ.
-    """
-    if not path.is_file():
-        raise InputError(f"{path} is missing: run the fetch stage first")
-    with path.open(newline="") as file:
-        listed = {row["path"] for row in csv.DictReader(file)}
-    differing = sorted(listed.symmetric_difference(map(tree.relative, _files_of(tree, candidates))))
-    if differing:
-        raise InputError(
-            f"{tree.home} is not the tree that {path} lists: {len(differing)} files are in one of them alone, as "
-            f"{differing[0]}; run `dvc repro --force fetch`, or set runtime.imagenet back"
-        )
-
-
-def _files_of(tree: IlsvrcTree, candidates: Sequence[Candidate]) -> list[str]:
-    files = (path for found in candidates for path in (found.photo, found.annotation, found.mask) if path)
-    return sorted([*files, str(tree.solution)])

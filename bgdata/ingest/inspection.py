@@ -10,8 +10,9 @@ from typing import Any
 from bgdata.errors import InputError
 from bgdata.geometry import Box
 from bgdata.ingest import filters
+from bgdata.ingest.candidates import Candidate
 from bgdata.ingest.filters import Finding, Found
-from bgdata.ingest.ilsvrc import Candidate, parse_annotation
+from bgdata.ingest.ilsvrc import parse_annotation
 from bgdata.ingest.settings import FilterSettings
 from bgdata.io import UnusablePhoto, inspect_photo
 from bgdata.parallel import run_tasks
@@ -24,12 +25,13 @@ _UNREADABLE_NAMED = 5
 def inspect_candidates(
     candidates: Sequence[Candidate], work: Path, *, settings: FilterSettings, workers: int
 ) -> list[Found]:
-    """Read every candidate that has a photo and an annotation, and filter it.
+    """Read every candidate that has a photo and, where one is required, an annotation, and filter it.
 
     Chunks done before are not read again, unless one of their files has changed since (by size and time).
     """
     work.mkdir(parents=True, exist_ok=True)
-    complete = [candidate for candidate in candidates if filters.missing_file(candidate) is None]
+    missing = {candidate.id: filters.missing_file(candidate, settings) for candidate in candidates}
+    complete = [candidate for candidate in candidates if missing[candidate.id] is None]
     chunks = [complete[start : start + _CHUNK] for start in range(0, len(complete), _CHUNK)]
     results = [work / f"{_fingerprint(chunk, settings)}.json" for chunk in chunks]
     tasks = [(chunk, settings, result) for chunk, result in zip(chunks, results, strict=True) if not result.exists()]
@@ -40,9 +42,7 @@ def inspect_candidates(
         for chunk, result in zip(chunks, results, strict=True)
         for candidate, cells in zip(chunk, json.loads(result.read_text()), strict=True)
     }
-    return [
-        (candidate, findings.get(candidate.id) or Finding(filters.missing_file(candidate))) for candidate in candidates
-    ]
+    return [(candidate, findings.get(candidate.id) or Finding(missing[candidate.id])) for candidate in candidates]
 
 
 def _fingerprint(chunk: Sequence[Candidate], settings: FilterSettings) -> str:
@@ -69,13 +69,29 @@ def _inspect_chunk(chunk: Sequence[Candidate], settings: FilterSettings, result:
 
 def inspect_candidate(candidate: Candidate, settings: FilterSettings) -> Finding:
     """Filter one photo by itself: what costs least first, so that many-boxed photos are not decoded."""
-    assert candidate.photo and candidate.annotation, "candidates without files are filtered before"
+    if candidate.annotation is None:
+        return _inspect_photo(candidate)
     try:
         annotated, boxes = parse_annotation(Path(candidate.annotation).read_bytes())
     except (ValueError, OSError):
         return Finding("unreadable_annotation")
     if reason := filters.wrong_count(boxes):
         return Finding(reason)
+    found = _inspect_photo(candidate)
+    if found.reason:
+        return found
+    box = boxes[0].clipped(found.size)
+    reason = (
+        filters.wrong_size(annotated, found.size)
+        or filters.box_too_large(box, found.size, settings)
+        or filters.box_outside_crop(boxes[0], found.size, settings)
+    )
+    return replace(found, reason=reason, box=box)
+
+
+def _inspect_photo(candidate: Candidate) -> Finding:
+    """What the photo's file tells, whatever its annotation says."""
+    assert candidate.photo, "candidates without photos are filtered before"
     digest = None
     try:
         data = Path(candidate.photo).read_bytes()
@@ -85,13 +101,7 @@ def inspect_candidate(candidate: Candidate, settings: FilterSettings) -> Finding
         return Finding(unusable.args[0], digest)
     except OSError:
         return Finding("unreadable")
-    box = boxes[0].clipped(size)
-    reason = (
-        filters.wrong_size(annotated, size)
-        or filters.box_too_large(box, size, settings)
-        or filters.box_outside_crop(boxes[0], size, settings)
-    )
-    return Finding(reason, digest, size, box, encoded_anew)
+    return Finding(digest=digest, size=size, encoded_anew=encoded_anew)
 
 
 def _to_cells(finding: Finding) -> list[Any]:

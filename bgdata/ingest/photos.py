@@ -10,8 +10,8 @@ from typing import Any
 
 from bgdata.errors import InputError
 from bgdata.ingest import filters
+from bgdata.ingest.candidates import Candidate, PhotoTree
 from bgdata.ingest.filters import Found
-from bgdata.ingest.ilsvrc import Candidate, IlsvrcTree
 from bgdata.ingest.inspection import check_unreadable, digest_excluded, inspect_candidates
 from bgdata.ingest.settings import IngestSettings, PerClass
 from bgdata.io import inspect_photo
@@ -33,10 +33,11 @@ PHOTOS = "photos"
 GIVEN_MASKS = "given_masks"
 _CHOSEN = "chosen"
 COLUMNS = ("height", "width", "x0", "y0", "x1", "y1", "source")
+_NO_BOX = ("",) * 4
 
 
 def ingest_photos(
-    tree: IlsvrcTree,
+    tree: PhotoTree,
     candidates: Sequence[Candidate],
     work: Path,
     *,
@@ -50,8 +51,8 @@ def ingest_photos(
     `excluded` holds the ids of `settings.exclude_ids`. The bytes depend on the tree, settings and seed, not on the
     workers; a killed run goes on where it was.
 
-    Raises InputError where too many photos are unreadable, a class has fewer than two photos in a split, or `excluded`
-    names no photo of the tree.
+    Raises InputError where too many photos are unreadable, a class has fewer than two photos in a split (a split of
+    which nothing is listed stays empty), or `excluded` names no photo of the tree.
     """
     unmatched = filters.count_unmatched(candidates, excluded)
     if excluded and unmatched == len(excluded):
@@ -91,7 +92,8 @@ def ingest_photos(
 
 
 def _check_classes(found: Sequence[Found], reasons: Sequence[str | None], counts: Counter[tuple[str, int]]) -> None:
-    for split in SPLITS:
+    listed = {candidate.split for candidate, _ in found}
+    for split in [split for split in SPLITS if split in listed] or SPLITS:
         for label in range(CLASS_COUNT):
             if counts[split, label] < 2:
                 _refuse_class(split, label, found, reasons)
@@ -139,9 +141,7 @@ def _drop_shards_of_another_choice(chosen: Sequence[Found], work: Path) -> None:
     write_text_whole(record, digest)
 
 
-def _write_shards(
-    chosen: Sequence[Found], tree: IlsvrcTree, work: Path, *, photos_per_shard: int, workers: int
-) -> None:
+def _write_shards(chosen: Sequence[Found], tree: PhotoTree, work: Path, *, photos_per_shard: int, workers: int) -> None:
     for name in (PHOTOS, GIVEN_MASKS):
         (work / name).mkdir(parents=True, exist_ok=True)
     tasks = []
@@ -155,7 +155,7 @@ def _write_shards(
     run_tasks(_write_shard, tasks, workers=workers, total=total, label="ingest", unit="photo")
 
 
-def _write_shard(photos: Sequence[Found], tree: IlsvrcTree, work: Path, shard: str) -> int:
+def _write_shard(photos: Sequence[Found], tree: PhotoTree, work: Path, shard: str) -> int:
     # The masks first: the photos' part says that both are written.
     masks = list(_mask_members(photos))
     if masks:
@@ -172,9 +172,9 @@ def _mask_members(photos: Sequence[Found]) -> Iterator[tuple[Row, bytes]]:
             yield row, Path(candidate.mask).read_bytes()
 
 
-def _photo_members(photos: Sequence[Found], tree: IlsvrcTree) -> Iterator[tuple[Row, bytes]]:
+def _photo_members(photos: Sequence[Found], tree: PhotoTree) -> Iterator[tuple[Row, bytes]]:
     for candidate, finding in photos:
-        assert candidate.photo and finding.box, "a chosen photo has both"
+        assert candidate.photo, "a chosen photo has one"
         data = Path(candidate.photo).read_bytes()
         if hashlib.sha256(data).hexdigest() != finding.digest:
             raise InputError(
@@ -183,7 +183,7 @@ def _photo_members(photos: Sequence[Found], tree: IlsvrcTree) -> Iterator[tuple[
             )
         if finding.encoded_anew:
             data, *_ = inspect_photo(data)
-        values = (*finding.size, *finding.box, tree.relative(candidate.photo))
+        values = (*finding.size, *(finding.box or _NO_BOX), tree.relative(candidate.photo))
         extra = {column: str(value) for column, value in zip(COLUMNS, values, strict=True)}
         name = member_name(candidate.label, candidate.id)
         yield Row(candidate.id, candidate.split, candidate.label, candidate.wnid, name, extra=extra), data

@@ -6,11 +6,14 @@ from bgdata.settings import Settings
 
 
 class FilterSettings(Settings):
-    """`ingest.filters`: which annotated photos are let in.
+    """`ingest.filters`: which photos are let in.
 
     Source: Xiao et al. 2021 (Noise or Signal), and its authors' data generator.
     """
 
+    require_box: bool = Field(
+        description="true: annotated photos alone, as the paper; false: also photos without an annotation"
+    )
     max_box_share: float = Field(gt=0, le=1, description="share of the centre crop that the box may cover")
     min_box_kept: float = Field(ge=0, le=1, description="share of the box that must lie inside the centre crop")
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from PIL import Image
 
 from bgdata.errors import InputError
 from bgdata.geometry import Box, CentreCrop
+from bgdata.ingest.candidates import Candidate, check_listing, write_listing
 from bgdata.ingest.filters import (
     Finding,
     balance,
@@ -24,21 +26,14 @@ from bgdata.ingest.filters import (
     exclude,
     read_excluded,
 )
-from bgdata.ingest.ilsvrc import (
-    Candidate,
-    check_listing,
-    find_tree,
-    list_candidates,
-    parse_annotation,
-    write_listing,
-)
+from bgdata.ingest.ilsvrc import find_tree, list_candidates, parse_annotation
 from bgdata.ingest.photos import ingest_photos
 from bgdata.ingest.settings import FilterSettings, IngestSettings, PerClass
 from bgdata.io import decode_image, encode_jpeg
 from bgdata.shards import ImageSet
 from tests.conftest import SIZE, TRAIN, VAL, WNIDS, TinyTree, photo_id, voc_xml
 
-FILTERS = FilterSettings(max_box_share=0.9, min_box_kept=0.5)
+FILTERS = FilterSettings(require_box=True, max_box_share=0.9, min_box_kept=0.5)
 ALL = PerClass(train=None, val=None)
 
 
@@ -51,14 +46,21 @@ def ingest(
     max_unreadable: float = 0.05,
     seed: int = 0,
     workers: int = 1,
+    require_box: bool = True,
 ) -> dict[str, Any]:
     found = find_tree(tree.root)
+    filters = FILTERS.model_copy(update={"require_box": require_box})
     options = IngestSettings(
-        filters=FILTERS, per_class=per_class, exclude_ids=None, max_unreadable=max_unreadable, photos_per_shard=8
+        filters=filters, per_class=per_class, exclude_ids=None, max_unreadable=max_unreadable, photos_per_shard=8
     )
     return ingest_photos(
         found, list_candidates(found), work, settings=options, excluded=excluded, seed=seed, workers=workers
     )
+
+
+def listing_of(root: Path, path: Path) -> int:
+    tree = find_tree(root)
+    return write_listing(tree, list_candidates(tree), path)
 
 
 def rejected(work: Path) -> dict[str, str]:
@@ -152,8 +154,8 @@ def test_a_listing_is_the_same_wherever_the_tree_lies(
     shared_tree: TinyTree, tiny_tree: TinyTree, tmp_path: Path
 ) -> None:
     one, other = tmp_path / "one.csv", tmp_path / "other.csv"
-    assert write_listing(find_tree(shared_tree.root), one) == 9 * (TRAIN + VAL) * 3 + 1
-    write_listing(find_tree(tiny_tree.root / "ILSVRC"), other)
+    assert listing_of(shared_tree.root, one) == 9 * (TRAIN + VAL) * 3 + 1
+    listing_of(tiny_tree.root / "ILSVRC", other)
     assert one.read_bytes() == other.read_bytes()
     assert "ILSVRC/Data/CLS-LOC/train/" in one.read_text()
 
@@ -162,7 +164,7 @@ def test_a_tree_that_is_not_the_listed_one_is_told(tiny_tree: TinyTree, tmp_path
     tree = find_tree(tiny_tree.root)
     with pytest.raises(InputError, match=r"listing.csv is missing: run the fetch stage first"):
         check_listing(tree, list_candidates(tree), tmp_path / "listing.csv")
-    write_listing(tree, tmp_path / "listing.csv")
+    listing_of(tiny_tree.root, tmp_path / "listing.csv")
     check_listing(tree, list_candidates(tree), tmp_path / "listing.csv")
     tiny_tree.mask(3, 1).unlink()
     with pytest.raises(
@@ -343,6 +345,27 @@ def test_each_bad_photo_is_left_out_with_its_reason(tiny_tree: TinyTree, tmp_pat
     assert sum(manifest["rejected"].values()) == 14
     kept = sum(sum(of_split.values()) for of_split in manifest["images"].values())
     assert kept + 14 == manifest["candidates"] == 9 * (TRAIN + VAL)
+
+
+def test_where_no_box_is_required_annotations_are_used_and_filtered_all_the_same(
+    tiny_tree: TinyTree, tmp_path: Path
+) -> None:
+    tiny_tree.annotation(1, 0).unlink()
+    tiny_tree.annotate(2, 0, [Box(100, 80, 200, 180)] * 2)
+    tiny_tree.annotation(3, 0).write_text("<annotation>")
+    ingest(tiny_tree, tmp_path / "work", require_box=False)
+    assert rejected(tmp_path / "work") == {photo_id(2, 0): "not_one_box", photo_id(3, 0): "unreadable_annotation"}
+    boxless, boxed = ImageSet(tmp_path / "work/photos").by_id([photo_id(1, 0), photo_id(1, 1)])
+    assert boxless.extra["x0"] == ""
+    assert boxed.extra["x0"] != ""
+
+
+def test_a_split_of_which_nothing_is_listed_stays_empty(tiny_tree: TinyTree, tmp_path: Path) -> None:
+    for place in ("Data", "Annotations"):
+        shutil.rmtree(tiny_tree.root / "ILSVRC" / place / "CLS-LOC/train")
+    manifest = ingest(tiny_tree, tmp_path / "work")
+    assert manifest["images"]["train"] == {}
+    assert sum(manifest["images"]["val"].values()) == 9 * VAL
 
 
 @pytest.mark.parametrize("annotation", ["<annotation>", voc_xml([], SIZE), None])

@@ -1,0 +1,53 @@
+"""COCO, VOC and DAVIS from their publishers: what of their archives is unpacked, and a listing of it."""
+
+import re
+from pathlib import Path
+
+from bgdata.errors import InputError
+from bgdata.fetch.archives import extract
+from bgdata.fetch.download import fetch_file
+from bgdata.fetch.sources import SOURCES
+from bgdata.shards import write_csv, write_text_whole
+
+# The source of each set, and what of a root the readers use (bgdata.segmentation_sets).
+_SOURCE = {"coco": "coco_val2017", "voc": "voc2012", "davis": "davis2016"}
+_USED = {
+    "coco": r"(^|/)(val[^/]*/[^/]+|annotations/instances_val[^/]*\.json)$",
+    "voc": r"(^|/)(JPEGImages/[^/]+|SegmentationClass/[^/]+|ImageSets/Segmentation/[^/]+|categories\.csv)$",
+    "davis": r"(^|/)((JPEGImages|Annotations)/480p/[^/]+/[^/]+|ImageSets/480p/[^/]+|categories\.csv)$",
+}
+
+
+def is_used(name: str, path: str) -> bool:
+    """Whether the reader of a set uses the file at `path`, relative to a root or an archive."""
+    return re.search(_USED[name], path) is not None
+
+
+def download_set(name: str, folder: Path, *, mirror: str | None) -> None:
+    """Fetch and unpack a set's archives into `folder`; an archive goes when it is unpacked. Goes on after a kill.
+
+    Raises InputError where an archive cannot be had, is not the one expected, or is damaged.
+    """
+    for remote in SOURCES[_SOURCE[name]]:
+        done = folder / f".{remote.name}.unpacked"
+        if done.is_file():
+            continue
+        archive = fetch_file(remote, folder, mirror=mirror)
+        extract(archive, folder, keep=lambda path: is_used(name, path))
+        write_text_whole(done, "")
+        archive.unlink()
+
+
+def write_set_listing(name: str, root: Path | None, path: Path) -> int:
+    """Write a CSV of the used files below `root` (path, bytes), sorted; none for no root. Returns how many.
+
+    Raises InputError where the root is no folder.
+    """
+    if root is not None and not root.is_dir():
+        raise InputError(f"{root} is no folder: set runtime.{name} to where {name} is unpacked")
+    files = sorted(file for file in root.rglob("*") if file.is_file()) if root else []
+    relative = [(file.relative_to(root).as_posix(), file) for file in files] if root else []
+    rows = [{"path": place, "bytes": file.stat().st_size} for place, file in relative if is_used(name, place)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_csv(path, ("path", "bytes"), rows)
+    return len(rows)

@@ -1,0 +1,73 @@
+"""Reads a folder of labelled photos without boxes: each file's name, or its folder's, begins with its wnid.
+
+<wnid>_<name>.JPEG            masks/<wnid>_<name>.png (optional)
+<wnid>/<name>.JPEG            masks/<wnid>/<name>.png (optional)
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from bgdata.errors import InputError
+from bgdata.ingest.candidates import Candidate, files_by_stem, id_of, sort_candidates
+from bgdata.labels import in9_label_by_wnid
+
+ENDINGS = (".jpeg", ".jpg", ".png")
+_MASKS = "masks"
+_WNID = re.compile(r"n\d{8}(?=_|$)")
+
+
+@dataclass(frozen=True)
+class FlatFolder:
+    """Where the photos of a flat folder lie: `home` is that folder."""
+
+    home: Path
+
+    @property
+    def other_files(self) -> tuple[Path, ...]:
+        """The files that belong to no photo alone: none."""
+        return ()
+
+    def relative(self, path: str | Path) -> str:
+        """A file's path from the folder: the same wherever it lies."""
+        return os.path.relpath(path, self.home)
+
+
+def list_flat(folder: FlatFolder) -> tuple[list[Candidate], int]:
+    """The photos of the nine classes in a flat folder, all in `val`, sorted by id, and how many other photos it holds.
+
+    Opens none of them. Raises InputError where it holds no photo of the nine, two of them would get one id, or an id is
+    longer than a shard can hold.
+    """
+    if not folder.home.is_dir():
+        raise InputError(f"expected a folder of photos named <wnid>_<name>.JPEG, found no folder {folder.home}")
+    listed = [*_photos(folder, "")]
+    for wnid in sorted(entry.name for entry in os.scandir(folder.home) if entry.is_dir()):
+        if _WNID.fullmatch(wnid):
+            listed += _photos(folder, wnid)
+    candidates = [candidate for candidate in listed if candidate is not None]
+    others = len(listed) - len(candidates)
+    if not candidates:
+        raise InputError(
+            f"expected photos of the 370 synsets of ImageNet-9 in {folder.home}, as n02085620_chihuahua.JPEG or "
+            f"n02085620/chihuahua.jpg, found none ({others} other photos): name the files by their wnids"
+        )
+    return sort_candidates(candidates), others
+
+
+def _photos(folder: FlatFolder, below: str) -> Iterator[Candidate | None]:
+    """The photos in the folder itself, or in a wnid's folder `below` it; None for each outside the nine classes."""
+    masks = files_by_stem(folder.home / _MASKS / below, ".png")
+    labels = in9_label_by_wnid()
+    with os.scandir(folder.home / below) as entries:
+        photos = [entry.path for entry in entries if entry.name.lower().endswith(ENDINGS)]
+    for photo in photos:
+        stem = Path(photo).stem
+        named = _WNID.match(below or stem)
+        if named is None or named.group() not in labels:
+            yield None
+        else:
+            wnid = named.group()
+            yield Candidate(id_of(stem, wnid), "val", wnid, labels[wnid], stem, photo, None, masks.get(stem))

@@ -1,0 +1,46 @@
+"""What to look for, in words: the phrases that name a photo's object to a detector that reads text.
+
+Source of `synsets.csv`: WordNet 3.0 (an ImageNet wnid is the offset of a noun synset in its `data.noun`): the first
+lemma of each of the 1,000 synsets, and the first lemma of its first hypernym. WordNet 3.0 Copyright 2006 by Princeton
+University. All rights reserved; provided "as is", without warranty, free to use, copy, modify and distribute with this
+notice (https://wordnet.princeton.edu/license-and-commercial-use).
+"""
+
+import csv
+from functools import cache
+from importlib.resources import files
+
+from bgdata.errors import InputError
+from bgdata.labels import CLASS_NAMES
+
+
+def superclass_prompt(label: int) -> tuple[str, ...]:
+    """The one phrase of an IN-9 label (0 to 8): its class's name."""
+    return (CLASS_NAMES[label],)
+
+
+def synset_prompt(wnid: str) -> tuple[str, ...]:
+    """The English name of a synset and its WordNet parent's, in lower case: `("tench", "cyprinid")`.
+
+    The parent tells what kind of crane is meant (`("crane", "wading bird")`), and helps where the name is rare.
+
+    Raises InputError for a wnid that is none of ImageNet's 1,000.
+    """
+    try:
+        return _table()[wnid]
+    except KeyError:
+        raise InputError(
+            f"{wnid} is none of ImageNet's 1,000 synsets, so it has no name to look for: set "
+            "segment.grounding_dino.prompts to superclass"
+        ) from None
+
+
+def imagenet_wnids() -> tuple[str, ...]:
+    """The wnids of ImageNet's 1,000 classes, in the order of its labels."""
+    return tuple(_table())
+
+
+@cache
+def _table() -> dict[str, tuple[str, ...]]:
+    rows = csv.DictReader(files("bgdata").joinpath("synsets.csv").read_text().splitlines())
+    return {row["wnid"]: (row["name"].lower(), row["parent"].lower()) for row in rows}

@@ -47,6 +47,31 @@ def encode_mask(mask: Bool[np.ndarray, "h w"]) -> bytes:
     return data.tobytes()
 
 
+def decode_palette(data: bytes) -> UInt8[np.ndarray, "h w"]:
+    """Decode a palette or grey PNG as its indices, the colours aside (PASCAL VOC's masks).
+
+    Raises InputError where the bytes are no such image.
+    """
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            mode = image.mode
+            indices = np.array(image)
+    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError):
+        raise InputError(f"expected a palette PNG, got {len(data)} bytes that no decoder reads") from None
+    if mode not in ("P", "L"):
+        raise InputError(f"expected a palette PNG, got an image of the mode {mode}: its colours are no indices")
+    return indices
+
+
+def encode_palette(indices: UInt8[np.ndarray, "h w"], palette: UInt8[np.ndarray, "256 3"]) -> bytes:
+    """Encode indices as a palette PNG; `palette` is RGB."""
+    image = Image.fromarray(indices, mode="P")
+    image.putpalette(palette.tobytes())
+    data = io.BytesIO()
+    image.save(data, "PNG")
+    return data.getvalue()
+
+
 class UnusablePhoto(Exception):
     """A photo that ingest must leave out; `args[0]` is the reason, a word of the manifest."""
 

@@ -17,11 +17,14 @@ from filelock import FileLock, Timeout
 
 from bgdata.errors import InputError
 from bgdata.parallel import end_with_parent
-from bgdata.shards import PARTS, write_text_whole
+from bgdata.shards import MANIFEST, PARTS, write_text_whole
 from pipeline import PARENT
 
 CONFIG = Path("build/config")
 RAW = Path("data/raw")
+# What is too large, or not ours, to be an out of DVC's: archives and the trees unpacked from them.
+DOWNLOADS = Path("data/downloads")
+WEIGHTS = Path("data/weights")
 SETS = Path("data/in9")
 RUNS = Path("runs")
 SCORES = Path("scores")
@@ -73,6 +76,42 @@ def runtime() -> dict[str, Any]:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         settings["workers"] = cores
     return settings
+
+
+def photo_root(source: str) -> Path:
+    """Where the photos of a source (`fetch.source`) lie.
+
+    Raises InputError where the user's ImageNet folder is not named.
+    """
+    if source in ("synthetic", "sample"):
+        return RAW / "photos" if source == "synthetic" else DOWNLOADS / "imagenet_sample"
+    named = runtime()["imagenet"] or os.environ.get("IMAGENET")
+    if named:
+        return Path(named).expanduser()
+    if source == "huggingface":
+        return DOWNLOADS / "imagenet"
+    raise InputError(
+        "no ImageNet folder is named: set runtime.imagenet in params.yaml, or the variable IMAGENET, to the folder "
+        "that holds ILSVRC/"
+    )
+
+
+def set_root(name: str, source: str) -> Path:
+    """Where the files of a segmentation set lie, by its source.
+
+    Raises InputError where it is local and its folder is not named.
+    """
+    if source == "local":
+        folder = runtime()[name]
+        if folder is None:
+            raise InputError(f"evaluate_segmentation.sources.{name} is local: set runtime.{name} to its folder")
+        return Path(folder).expanduser()
+    return (DOWNLOADS if source == "download" else RAW) / name
+
+
+def weights_manifests() -> dict[str, Path]:
+    """The manifests of the fetched weights, as inputs of a workspace."""
+    return {f"weights/{path.parent.name}": path for path in sorted(WEIGHTS.glob(f"*/{MANIFEST}"))}
 
 
 @contextmanager

@@ -1,26 +1,44 @@
-"""Put the raw data into data/raw/photos: draw the demo's scenes, or list the ImageNet tree that is on this machine."""
+"""Get the raw photos: draw the demo's scenes, download a sample or a part of ImageNet, or list the tree on disk."""
 
 import argparse
 import os
 
-from bgdata.ingest.ilsvrc import LISTING, find_tree, write_listing
+from bgdata.fetch.boxes import fetch_boxes
+from bgdata.fetch.huggingface import fetch_imagenet
+from bgdata.fetch.sample import fetch_sample
+from bgdata.ingest.candidates import LISTING, write_listing
+from bgdata.ingest.sources import open_source
 from bgdata.synthetic.settings import SyntheticSettings
 from bgdata.synthetic.tree import write_ilsvrc_tree
-from pipeline._stage import RAW, read_settings, run_stage, runtime, workspace
+from pipeline._stage import DOWNLOADS, RAW, photo_root, read_settings, run_stage, runtime, workspace
 
 
 def main(_: argparse.Namespace) -> None:
-    """Draw or list, by `source`; either way a listing of all files lies in data/raw/photos."""
+    """Draw, download or find, by `source`; in any case a listing of all files lies in data/raw/photos."""
     settings = read_settings("fetch")
+    source, mirror = settings["source"], runtime()["mirror"]
     with workspace("fetch", settings=settings, inputs={}, outs={"photos": RAW / "photos"}) as work:
-        root = runtime()["imagenet"] or os.environ.get("IMAGENET")
-        if settings["source"] == "synthetic":
-            root = work / "photos"
+        root = work / "photos" if source == "synthetic" else photo_root(source)
+        if source == "synthetic":
             scenes = SyntheticSettings.model_validate(settings["synthetic"]).model_dump()
             size = (scenes["size"], scenes["size"])
             workers = runtime()["workers"]
             write_ilsvrc_tree(root, **scenes | {"size": size}, seed=settings["seed"], workers=workers)
-        files = write_listing(find_tree(root), work / "photos" / LISTING)
+        elif source == "huggingface":
+            limits, token = settings["huggingface"], os.environ.get("HF_TOKEN")
+            tree = fetch_imagenet(
+                root,
+                downloads=DOWNLOADS / "huggingface",
+                token=token,
+                train_per_wnid=limits["train_per_wnid"],
+                val_per_wnid=limits["val_per_wnid"],
+                mirror=mirror,
+            )
+            fetch_boxes(tree, downloads=DOWNLOADS, mirror=mirror)
+        elif source == "sample":
+            fetch_sample(root, downloads=DOWNLOADS, mirror=mirror)
+        listed = open_source(source, root)
+        files = write_listing(*listed, work / "photos" / LISTING)
     print(f"fetch: {files} files listed in {RAW / 'photos' / LISTING}")
 
 

@@ -1,14 +1,14 @@
 """Filter the annotated photos as the paper does, and write them (and the masks that came with them) as sets."""
 
 import argparse
-import os
 from pathlib import Path
 
+from bgdata.ingest.candidates import LISTING, check_listing
 from bgdata.ingest.filters import read_excluded
-from bgdata.ingest.ilsvrc import LISTING, check_listing, find_tree, list_candidates
 from bgdata.ingest.photos import GIVEN_MASKS, PHOTOS, ingest_photos
 from bgdata.ingest.settings import IngestSettings
-from pipeline._stage import RAW, SETS, read_settings, run_stage, runtime, workspace
+from bgdata.ingest.sources import open_source
+from pipeline._stage import RAW, SETS, photo_root, read_settings, run_stage, runtime, workspace
 
 
 def main(_: argparse.Namespace) -> None:
@@ -16,9 +16,7 @@ def main(_: argparse.Namespace) -> None:
     resolved = read_settings("ingest")
     source, seed = resolved.pop("source"), resolved.pop("seed")
     settings = IngestSettings.model_validate(resolved)
-    imagenet = runtime()["imagenet"] or os.environ.get("IMAGENET")
-    tree = find_tree(RAW / PHOTOS if source == "synthetic" else imagenet)
-    candidates = list_candidates(tree)
+    tree, candidates = open_source(source, photo_root(source))
     listing = RAW / PHOTOS / LISTING
     check_listing(tree, candidates, listing)
     excluded = read_excluded(Path(settings.exclude_ids)) if settings.exclude_ids else set()

@@ -4,7 +4,7 @@ import difflib
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 from pydantic_core import ErrorDetails
@@ -13,15 +13,20 @@ from ruamel.yaml.error import YAMLError
 
 from bgdata.compose.settings import MixSettings, RenderSettings
 from bgdata.errors import InputError
+from bgdata.fetch.settings import HuggingFaceSettings
 from bgdata.ingest.settings import IngestSettings
 from bgdata.settings import Settings
 from bgdata.synthetic.settings import SyntheticSettings
-from models.segmenters.settings import SegmentSettings
+from models.segmenters.settings import SECTIONS, DetectorName, Method, SamName, SegmentSettings
 from models.training.settings import RecipeSettings, TrainSettings
+from models.unet.settings import UNetSettings
 
 # The name becomes a stage's name and a folder's.
 RecipeName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+$")]
-PROFILES = ("demo", "imagenet")
+PROFILES = ("demo", "imagenet", "sample")
+SEGMENTATION_SETS = ("coco", "voc", "davis")
+BERT = "bert_base_uncased"
+WEIGHTS = (*get_args(DetectorName), *get_args(SamName), BERT)
 
 
 class RuntimeSettings(Settings):
@@ -30,7 +35,12 @@ class RuntimeSettings(Settings):
     device: str = Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     workers: int | Literal["auto"]
     eval_batch: int = Field(ge=1)
+    segment_batch: int = Field(ge=1)
     imagenet: str | None
+    coco: str | None
+    voc: str | None
+    davis: str | None
+    mirror: str | None
 
     @model_validator(mode="after")
     def _has_workers(self) -> "RuntimeSettings":
@@ -42,14 +52,32 @@ class RuntimeSettings(Settings):
 class FetchSettings(Settings):
     """`fetch`."""
 
-    source: Literal["synthetic", "imagenet"]
+    source: Literal["synthetic", "imagenet", "huggingface", "sample"]
     synthetic: SyntheticSettings
+    huggingface: HuggingFaceSettings
+
+
+class SegmentationSources(Settings):
+    """`evaluate_segmentation.sources`: where each set comes from; none: it is left out."""
+
+    coco: Literal["synthetic", "local", "download", "none"]
+    voc: Literal["synthetic", "local", "download", "none"]
+    davis: Literal["synthetic", "local", "download", "none"]
 
 
 class EvaluateSegmentationSettings(Settings):
     """`evaluate_segmentation`."""
 
-    photos: int = Field(ge=1, description="photos in the seeded sample")
+    samples: int = Field(ge=1, description="samples of each set, a seeded choice")
+    methods: list[Method] = Field(description="the segmenters to judge; given: the truth itself, a check that scores 1")
+    sources: SegmentationSources
+    synthetic_images: int = Field(ge=10, description="images of each set that is drawn")
+
+
+class StudentSettings(UNetSettings):
+    """`unet`."""
+
+    train: bool = Field(description="false: the stage trains nothing")
 
 
 class Params(Settings):
@@ -61,6 +89,7 @@ class Params(Settings):
     ingest: IngestSettings
     segment: SegmentSettings
     evaluate_segmentation: EvaluateSegmentationSettings
+    unet: StudentSettings
     render: RenderSettings
     mix: dict[Literal["mixup", "cutmix"], MixSettings]
     train: TrainSettings
@@ -71,6 +100,14 @@ class Params(Settings):
         for name, recipe in self.recipes.items():
             if recipe.data in ("mixup", "cutmix") and recipe.data not in self.mix:
                 raise ValueError(f"recipes.{name}.data is {recipe.data}, but mix.{recipe.data} is not there")
+        if "unet" in self.recipes:
+            raise ValueError("recipes.unet: runs/unet is the segmenter's; give the recipe another name")
+        return self
+
+    @model_validator(mode="after")
+    def _judged_unet_is_trained(self) -> "Params":
+        if "unet" in self.evaluate_segmentation.methods and not self.unet.train:
+            raise ValueError("evaluate_segmentation.methods names unet, but unet.train is false: set it to true")
         return self
 
 
@@ -111,28 +148,56 @@ def resolve_settings(params: Params) -> dict[str, Any]:
     """The settings of each stage and item, by the name of its file: only what it uses, so only its changes rerun it."""
     seed = {"seed": params.seed}
     source = params.fetch.source
-    fetch = {"source": source} | ({"synthetic": params.fetch.synthetic.model_dump()} if source == "synthetic" else {})
-    segment = params.segment.model_dump()
-    if params.segment.method != "grabcut":
-        del segment["grabcut"]
     encoding = {"jpeg_quality": params.render.jpeg_quality, "images_per_shard": params.render.images_per_shard}
     resolved: dict[str, Any] = {
         "runtime": params.runtime.model_dump(),
-        "fetch": fetch | seed,
+        "fetch": params.fetch.model_dump(include={"source", source}) | seed,
         "ingest": params.ingest.model_dump() | {"source": source} | seed,
-        "segment": segment | seed,
-        "evaluate_segmentation": params.evaluate_segmentation.model_dump()
-        | params.segment.model_dump(include={"grabcut", "clean"})
-        | seed,
+        "segment": _segmenters(params, {params.segment.method}) | {"method": params.segment.method} | seed,
+        "train_unet": {"unet": params.unet.model_dump(exclude={"train"}) if params.unet.train else None} | seed,
         "render": params.render.model_dump() | seed,
         "report": {"recipes": list(params.recipes), "mix": list(params.mix), "source": source} | seed,
     }
+    resolved |= {f"weights-{name}": {"wanted": name in _wanted_weights(params)} for name in WEIGHTS}
+    resolved |= _segmentation_settings(params)
     for method, mix in params.mix.items():
         resolved[f"mix-{method}"] = {"mix": mix.model_dump()} | encoding | seed
     for name, recipe in params.recipes.items():
         train = params.train.model_dump(exclude=set() if recipe.background == "dynamic" else {"p"})
         resolved[f"train-{name}"] = {"recipe": {"name": name} | recipe.model_dump(), "train": train} | seed
     return resolved
+
+
+def _segmentation_settings(params: Params) -> dict[str, Any]:
+    """The settings of `fetch_segmentation` and `evaluate_segmentation`, by set."""
+    judging, seed = params.evaluate_segmentation, {"seed": params.seed}
+    resolved: dict[str, Any] = {}
+    for name, source in (judging.sources.model_dump() | {"photos": "ingest"}).items():
+        judged = {"source": source, "samples": judging.samples, "methods": judging.methods}
+        sections = _segmenters(params, set(judging.methods))
+        resolved[f"evaluate_segmentation-{name}"] = judged | {"segment": sections} | seed
+        drawn = params.fetch.synthetic.model_dump(include={"size", "difficulty"})
+        scenes = {"images": judging.synthetic_images} | drawn if source == "synthetic" else {}
+        if name in SEGMENTATION_SETS:
+            resolved[f"fetch-{name}"] = {"source": source, "scenes": scenes} | seed
+    return resolved
+
+
+def _segmenters(params: Params, methods: set[Method]) -> dict[str, Any]:
+    """`segment` with the sections that these methods read."""
+    sections = {section for method in methods for section in SECTIONS[method]}
+    return params.segment.model_dump(include=sections | {"clean", "quality"})
+
+
+def _wanted_weights(params: Params) -> set[str]:
+    """The sources of weights that the methods in use need."""
+    judging = params.evaluate_segmentation
+    judged = judging.methods if set(judging.sources.model_dump().values()) != {"none"} else []
+    methods = {params.segment.method, *judged}
+    wanted: set[str] = {params.segment.sam.model} if methods & {"grounded_sam", "sam_boxes"} else set()
+    if "grounded_sam" in methods:
+        wanted |= {params.segment.grounding_dino.model, BERT}
+    return wanted
 
 
 def _merge(sections: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:

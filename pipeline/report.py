@@ -17,7 +17,9 @@ def main(_: argparse.Namespace) -> None:
     mixed = tuple(settings["mix"])
     results = read_results(SCORES, RUNS, recipes=settings["recipes"])
     inventory = read_inventory(SETS, mixed=mixed)
-    gallery = read_gallery(SETS, mixed=mixed, seed=settings["seed"])
+    judged = [name for name, result in results.segmentation.items() if result["methods"]]
+    sheets = {name: SCORES / "segmentation" / f"{name}.jpg" for name in judged}
+    gallery = read_gallery(SETS, mixed=mixed, sheets=sheets, seed=settings["seed"])
     REPORT.mkdir(parents=True, exist_ok=True)
     write_text_whole(REPORT / "metrics.json", json.dumps(metrics(results), indent=1) + "\n")
     write_csv(REPORT / "in9.csv", IN9_COLUMNS, in9_rows(results))

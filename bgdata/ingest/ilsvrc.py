@@ -49,16 +49,11 @@ class IlsvrcTree:
         return os.path.relpath(path, self.home.parent)
 
 
-def find_tree(root: str | Path | None) -> IlsvrcTree:
+def find_tree(root: str | Path) -> IlsvrcTree:
     """Find the parts of an ILSVRC tree whose root is the folder that holds `ILSVRC/`, or that folder itself.
 
     A leading `~` is the home folder. Raises InputError where something is missing: what, where, and what to do.
     """
-    if not root:
-        raise InputError(
-            "no ImageNet folder is named: set runtime.imagenet in params.yaml, or the variable IMAGENET, to the folder "
-            "that holds ILSVRC/"
-        )
     root = Path(root).expanduser()
     home = next((folder for folder in (root / "ILSVRC", root) if (folder / "Data" / _LAYOUT).is_dir()), None)
     if home is None:

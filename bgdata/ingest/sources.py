@@ -7,12 +7,12 @@ from bgdata.ingest.flat import FlatFolder, list_flat
 from bgdata.ingest.ilsvrc import find_tree, list_candidates
 
 
-def open_source(source: str, root: Path | None) -> tuple[PhotoTree, list[Candidate]]:
+def open_source(source: str, root: Path) -> tuple[PhotoTree, list[Candidate]]:
     """The tree of a source (`fetch.source`) at `root` and its photos of the nine classes, none of them opened.
 
-    Raises InputError where the root is not named, or is not laid out as the source's files are.
+    Raises InputError where the root is not laid out as the source's files are.
     """
-    if source == "sample" and root is not None:
+    if source == "sample":
         folder = FlatFolder(root)
         return folder, list_flat(folder)[0]
     tree = find_tree(root)

@@ -1,7 +1,9 @@
-"""The pictures of the report: the same photos in every variant, and a few mixed images with their soft labels."""
+"""The pictures of the report: the same photos in every variant, a few mixed images with their soft labels, and the
+sheets of the segmenters.
+"""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,14 +52,18 @@ class SoftLabelled:
 
 @dataclass(frozen=True)
 class Gallery:
-    """All pictures of the report; `mixed` by method."""
+    """All pictures of the report; `mixed` by method, `sheets` (data URIs) by segmentation set."""
 
     photos: tuple[ShownPhoto, ...]
     mixed: dict[str, tuple[SoftLabelled, ...]]
+    sheets: dict[str, str]
 
 
-def read_gallery(sets: Path, *, mixed: Sequence[str], seed: int, split: str = "val", examples: int = 6) -> Gallery:
-    """One photo of each class of a split, drawn by seed, in every variant; and `examples` images of each mixed set.
+def read_gallery(
+    sets: Path, *, mixed: Sequence[str], sheets: Mapping[str, Path], seed: int, split: str = "val", examples: int = 6
+) -> Gallery:
+    """One photo of each class of a split, drawn by seed, in every variant; `examples` images of each mixed set; and the
+    segmenters' sheets, JPEG files by set.
 
     Raises InputError where a set is missing or lacks a photo that `original` has.
     """
@@ -67,7 +73,11 @@ def read_gallery(sets: Path, *, mixed: Sequence[str], seed: int, split: str = "v
         ShownPhoto(image_id, CLASS_NAMES[label], tuple(shown[name][image_id] for name in PICTURES))
         for label, image_id in ids.items()
     )
-    return Gallery(tuple(photos), {method: _mixed(sets / method, seed=seed, examples=examples) for method in mixed})
+    return Gallery(
+        tuple(photos),
+        {method: _mixed(sets / method, seed=seed, examples=examples) for method in mixed},
+        {name: _uri("jpeg", path.read_bytes()) for name, path in sheets.items()},
+    )
 
 
 def choose_photos(originals: Path, *, seed: int, split: str) -> dict[int, str]:

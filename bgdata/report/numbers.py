@@ -13,6 +13,8 @@ from bgdata.errors import InputError
 
 # The recipe that others are compared with: plain training on the photos as they are.
 BASELINE = "original"
+# Where segmenters are judged: the masks that came with the data, and three public sets.
+SEGMENTATION_SETS = ("photos", "coco", "voc", "davis")
 IN9_COLUMNS = ("recipe", "variant", "accuracy", "correct", "count")
 HISTORY_COLUMNS = ("recipe", "epoch", "train_loss", "val_accuracy")
 
@@ -26,7 +28,7 @@ class Results:
     challenge: Mapping[str, Mapping[str, Any]]
     history: Mapping[str, Sequence[Mapping[str, str]]]
     provenance: Mapping[str, Mapping[str, Any]]
-    segmentation: Mapping[str, Any]
+    segmentation: Mapping[str, Mapping[str, Any]]
 
     @property
     def chance(self) -> float:
@@ -85,18 +87,18 @@ def read_results(scores: Path, runs: Path, *, recipes: Sequence[str]) -> Results
         challenge=challenge,
         history={name: _read_history(runs / name / "history.csv", f"train@{name}") for name in recipes},
         provenance=provenance,
-        segmentation=_read_json(scores / "segmentation" / "photos.json", "evaluate_segmentation"),
+        segmentation={name: _read_segmentation(scores, name) for name in SEGMENTATION_SETS},
     )
 
 
 def metrics(results: Results) -> dict[str, Any]:
     """The numbers that `dvc metrics` shows: fractions, nested by recipe; what is absent is left out."""
-    segmentation = results.segmentation
     return {
         "in9": {name: dict(_present(_recipe_metrics(results, name))) for name in results.recipes},
         "segmentation": {
-            f"{segmentation['method']}_{key}": value
-            for key, value in _present((key, segmentation.get(key)) for key in ("mean_iou", "mean_dice", "misses"))
+            name: {method: _segmentation_metrics(score) for method, score in judged["methods"].items()}
+            for name, judged in results.segmentation.items()
+            if judged["methods"]
         },
     }
 
@@ -123,6 +125,10 @@ def _recipe_metrics(results: Results, recipe: str) -> Iterator[tuple[str, Any]]:
     yield "challenge_accuracy", results.challenge_accuracy(recipe)
 
 
+def _segmentation_metrics(score: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(_present((key, score[key]) for key in ("mean_iou", "mean_dice", "misses", "count")))
+
+
 def _present(items: Iterator[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
     # DVC drops null without a word, and takes NaN for a change in every diff.
     return ((key, value) for key, value in items if value is not None and math.isfinite(value))
@@ -135,6 +141,14 @@ def _read_json(path: Path, stage: str, recipe: str | None = None) -> dict[str, A
     if recipe is not None and content.get("recipe") != recipe:
         raise InputError(f"{path} is of recipe {content.get('recipe')}, not {recipe}: run `dvc repro --force {stage}`")
     return content
+
+
+def _read_segmentation(scores: Path, name: str) -> dict[str, Any]:
+    path, stage = scores / "segmentation" / f"{name}.json", f"evaluate_segmentation@{name}"
+    judged = _read_json(path, stage)
+    if judged.get("set") != name or not isinstance(judged.get("methods"), dict):
+        raise InputError(f"{path} is no result of the set {name}: run `dvc repro --force {stage}`")
+    return judged
 
 
 def _read_history(path: Path, stage: str) -> list[dict[str, str]]:

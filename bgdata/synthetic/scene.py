@@ -14,7 +14,7 @@ from bgdata.synthetic.shapes import Number, Part, Sprite, fitted_affine, placed,
 # Later filters ask for a mask of 0.1 of its box and a box mostly inside the central 224/256: the drawing keeps clear.
 _LEAST_FILL = 0.14
 _CENTRAL = 224 / 256
-_GROUNDED = (0, 2, 3, 4, 6)  # sceneries on whose ground an object throws a flat shadow
+GROUNDED = (0, 2, 3, 4, 6)  # sceneries on whose ground an object throws a flat shadow
 
 
 @dataclass(frozen=True)
@@ -48,14 +48,14 @@ def draw_kind(kind: Kind, *, scenery: int, size: tuple[int, int], difficulty: fl
     if not 0 <= difficulty <= 1:
         raise ValueError(f"difficulty must lie in [0, 1], got {difficulty}")
     image = draw_scenery(scenery, size, rng)
-    _strew(rng, image, scenery, count=int(rng.integers(0, 1 + round(10 * difficulty))))
+    strew(rng, image, scenery, count=int(rng.integers(0, 1 + round(10 * difficulty))))
     colour, alpha = _posed_object(kind, size=size, difficulty=difficulty, rng=rng)
-    colour = _camouflaged(colour, alpha, image, share=difficulty * rng.uniform(0, 0.55))
-    colour = _side_lit(colour, rng)
-    _cast_shadow(rng, image, alpha, flat=scenery in _GROUNDED)
-    _overlay(image, colour, alpha)
+    colour = camouflaged(colour, alpha, image, share=difficulty * rng.uniform(0, 0.55))
+    colour = side_lit(colour, rng)
+    cast_shadow(rng, image, alpha, flat=scenery in GROUNDED)
+    overlay(image, colour, alpha)
     mask = _half_hidden(rng, image, alpha >= 128, scenery, count=int(rng.integers(0, 1 + round(5 * difficulty))))
-    image = _photographed(rng, image, difficulty=difficulty)
+    image = photographed(rng, image, difficulty=difficulty)
     return Scene(image=image, mask=mask, box=tight_box(mask), label=kind.label, scenery=scenery, wnid=kind.wnid)
 
 
@@ -98,7 +98,7 @@ def _place(
     return corner[0], corner[1]
 
 
-def _camouflaged(colour: np.ndarray, alpha: np.ndarray, image: np.ndarray, *, share: float) -> np.ndarray:
+def camouflaged(colour: np.ndarray, alpha: np.ndarray, image: np.ndarray, *, share: float) -> np.ndarray:
     """Return the object with its mean colour moved by `share` towards that of the scenery behind it."""
     weight = alpha >= 128
     shift = np.float32(share) * (image[weight].mean(axis=0) - colour[weight].mean(axis=0))
@@ -106,14 +106,14 @@ def _camouflaged(colour: np.ndarray, alpha: np.ndarray, image: np.ndarray, *, sh
     return np.clip(moved, 0, alpha[..., None]).astype(np.uint8)
 
 
-def _side_lit(colour: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def side_lit(colour: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Return the object's colours under light that falls off from one side of the frame to the other."""
     light = 1 + np.linspace(-1, 1, colour.shape[1], dtype=np.float32) * np.float32(rng.uniform(-0.3, 0.3))
     rows = np.broadcast_to(np.minimum(light, 1.12)[None, :, None], colour.shape)
     return cv2.multiply(colour, np.ascontiguousarray(rows), dtype=cv2.CV_8U)
 
 
-def _cast_shadow(rng: np.random.Generator, image: np.ndarray, alpha: np.ndarray, *, flat: bool) -> None:
+def cast_shadow(rng: np.random.Generator, image: np.ndarray, alpha: np.ndarray, *, flat: bool) -> None:
     """Darken the image in place by the object's soft shadow: flat on the ground below it, else just behind it."""
     height, width = alpha.shape
     small = cv2.resize(alpha, (width // 4, height // 4), interpolation=cv2.INTER_AREA)
@@ -131,13 +131,13 @@ def _cast_shadow(rng: np.random.Generator, image: np.ndarray, alpha: np.ndarray,
     image[:] = cv2.multiply(image, cv2.merge([light] * 3), dtype=cv2.CV_8U)
 
 
-def _strew(rng: np.random.Generator, image: np.ndarray, scenery: int, *, count: int) -> None:
+def strew(rng: np.random.Generator, image: np.ndarray, scenery: int, *, count: int) -> None:
     """Draw `count` small things anywhere on the image, in place."""
     height, width = image.shape[:2]
     sites = rng.uniform((0, 0.25 * height), (width, height), (count, 2))
     sprite = _clutter(rng, scenery, sites, unit=min(height, width))
     if sprite is not None:
-        _overlay(image, *spread(sprite, (height, width)))
+        overlay(image, *spread(sprite, (height, width)))
 
 
 def _half_hidden(
@@ -153,7 +153,7 @@ def _half_hidden(
     shown = mask & (alpha < 128)
     if np.count_nonzero(shown) < max(0.8 * np.count_nonzero(mask), _LEAST_FILL * (x1 - x0) * (y1 - y0)):
         return mask  # too much would be hidden
-    _overlay(image, colour, alpha)
+    overlay(image, colour, alpha)
     return shown
 
 
@@ -165,13 +165,13 @@ def _clutter(rng: np.random.Generator, scenery: int, sites: np.ndarray, *, unit:
     return render(parts, np.eye(2, 3)) if parts else None
 
 
-def _overlay(image: np.ndarray, colour: np.ndarray, alpha: np.ndarray) -> None:
+def overlay(image: np.ndarray, colour: np.ndarray, alpha: np.ndarray) -> None:
     """Lay premultiplied colour over the image in place."""
     rest = cv2.merge([cv2.bitwise_not(alpha)] * 3)
     image[:] = cv2.add(cv2.multiply(image, rest, scale=1 / 255), colour)
 
 
-def _photographed(rng: np.random.Generator, image: np.ndarray, *, difficulty: float) -> np.ndarray:
+def photographed(rng: np.random.Generator, image: np.ndarray, *, difficulty: float) -> np.ndarray:
     """Return the image as a camera might take it: exposure, contrast, colour cast, blur and sensor noise."""
     gain = np.exp(rng.normal(0, 0.04 + 0.14 * difficulty) + rng.normal(0, 0.015 + 0.06 * difficulty, 3))
     contrast = float(np.exp(rng.normal(0, 0.03 + 0.17 * difficulty)))

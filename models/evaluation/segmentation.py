@@ -1,98 +1,172 @@
-"""How well a segmenter finds the foreground: IoU and Dice against masks that came with the data."""
+"""How well a segmenter finds what it is asked for, on sets with true masks.
 
-from collections import Counter
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+The protocol (ours, since none is published): a sample is an image and a category; the category is the prompt, the union
+of its masks the truth; void pixels do not count; nothing found scores 0 and is counted as a miss.
+"""
+
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
+import numpy as np
+from jaxtyping import Bool
 from tqdm import tqdm
 
-from bgdata.labels import CLASS_FOLDERS
 from bgdata.masks.clean import clean_mask
-from bgdata.masks.metrics import dice, iou
+from bgdata.masks.metrics import check_same_size, dice, iou
 from bgdata.masks.settings import CleanSettings
 from bgdata.randomness import seeded_order
-from bgdata.shards import ImageSet, Row
-from models.segmenters.base import Photo, Segmentation, Segmenter, read_photo
-from models.segmenters.given import GivenMasks
+from bgdata.segmentation_sets.base import Sample, SegmentationSet, Truth, UnusableTruth
+from models.segmenters.base import Photo, Segmentation, Segmenter
 
 
 @dataclass(frozen=True)
-class MaskScore:
-    """One photo's scores; `missed` where the segmenter found nothing (both scores are 0 then, and count)."""
+class SampleScore:
+    """One sample's IoU and Dice; `miss` is the reason where the segmenter found nothing (both are 0 then)."""
 
-    label: int
+    sample: Sample
     iou: float
     dice: float
-    missed: bool
+    miss: str | None = None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The scores of a segmenter on a set, and how many samples of the choice could not be scored, by reason."""
+
+    scores: tuple[SampleScore, ...]
+    unusable: dict[str, int]
+
+
+class TrueMasks:
+    """The truths of a set as a segmenter: a check of the judge, which must give it 1 on every sample, uncleaned."""
+
+    name = "given"
+
+    def __init__(self, data: SegmentationSet) -> None:
+        self._data = data
+        self._samples = {sample.id: sample for sample in data.samples}
+
+    def segment(self, photos: Sequence[Photo]) -> list[Segmentation]:
+        """Read each photo's truth again."""
+        return [Segmentation(self._data.read(self._samples[photo.id]).mask) for photo in photos]
+
+
+def choose_samples(data: SegmentationSet, *, count: int, seed: int) -> list[Sample]:
+    """A seeded choice of up to `count` samples, in the set's order."""
+    order = seeded_order(seed, [sample.id for sample in data.samples], "segmentation")[:count]
+    return [data.samples[position] for position in sorted(order)]
 
 
 def evaluate_segmenter(
     segmenter: Segmenter,
-    photos: ImageSet,
-    given: ImageSet,
+    data: SegmentationSet,
     *,
     count: int,
     seed: int,
     clean: CleanSettings | None = None,
-    split: str = "val",
     workers: int = 1,
-) -> dict[str, Any]:
-    """Score a segmenter on a seeded sample of up to `count` photos of a split that have a given mask.
+    batch: int = 8,
+) -> Evaluation:
+    """Score a segmenter on a seeded choice of up to `count` samples.
 
-    Returns mean IoU, mean Dice (None where there is nothing to score), count, misses, the same by class, and how many
-    given masks could not be used by reason. `clean` tidies the predictions as the segment stage does. `workers` threads
-    share the work: OpenCV computes outside Python's lock, and seeds each thread's random numbers by itself.
+    One worker calls the segmenter with `batch` photos at a time, for networks, while a thread decodes the next ones;
+    several call it at the same time with a photo each, for OpenCV, which computes outside Python's lock. Two batches,
+    or a photo a worker, are in memory. `clean` tidies the predictions as the segment stage does.
 
-    An empty prediction scores 0 and is counted as a miss, it is never skipped.
+    Raises InputError where a file of the set is missing or broken, or a prediction is not of its photo's size.
     """
-    truths = GivenMasks(given)
-    having = {row.id for row in given.rows}
-    candidates = [row for row in photos.split(split) if row.id in having]
-    order = seeded_order(seed, [row.id for row in candidates], "segmentation")[:count]
-    sample = [candidates[position] for position in sorted(order)]
+    samples = choose_samples(data, count=count, seed=seed)
+    size = 1 if workers > 1 else batch
+    batches = [samples[start : start + size] for start in range(0, len(samples), size)]
 
-    def score(row: Row) -> MaskScore | str:
-        photo = read_photo(photos, row)
-        (truth,) = truths.segment([photo])
-        if truth.mask is None:
-            return truth.reason or "no_given_mask"
-        (answer,) = segmenter.segment([photo])
-        return score_mask(photo, answer, truth, clean=clean)
+    def score(truths: Sequence[tuple[Sample, Truth | str]]) -> list[SampleScore | str]:
+        return _score_batch(segmenter, truths, clean)
 
-    with ThreadPoolExecutor(workers) as pool:
-        results = list(tqdm(pool.map(score, sample), total=len(sample), desc="evaluate", unit="photo", mininterval=1.0))
-    scores = [result for result in results if isinstance(result, MaskScore)]
-    by_class = {label: [one for one in scores if one.label == label] for label in sorted({one.label for one in scores})}
-    return {
-        **_means(scores),
-        "per_class": {CLASS_FOLDERS[label]: _means(of_class) for label, of_class in by_class.items()},
-        "unusable": dict(sorted(Counter(result for result in results if isinstance(result, str)).items())),
-    }
-
-
-def score_mask(
-    photo: Photo, answer: Segmentation, truth: Segmentation, *, clean: CleanSettings | None = None
-) -> MaskScore:
-    """Score one prediction against a truth that has a mask.
-
-    Raises InputError where the prediction is not of the photo's size.
-    """
-    assert truth.mask is not None, "photos without a truth are not scored"
-    mask = answer.mask if answer.mask is None or clean is None else clean_mask(answer.mask, clean)
-    if mask is None or not mask.any():
-        return MaskScore(photo.label, 0.0, 0.0, missed=True)
-    return MaskScore(
-        photo.label, iou(mask, truth.mask, name=photo.id), dice(mask, truth.mask, name=photo.id), missed=False
+    results: list[SampleScore | str] = []
+    label = f"evaluate {segmenter.name} on {data.name}"
+    with (
+        ThreadPoolExecutor(workers) as pool,
+        tqdm(total=len(samples), desc=label, unit="sample", mininterval=1.0) as bar,
+    ):
+        if workers > 1:
+            scored = pool.map(lambda chosen: score(_read_batch(data, chosen)), batches)
+        else:
+            scored = map(score, _read_ahead(pool, data, batches))
+        for scores in scored:
+            results += scores
+            bar.update(len(scores))
+    reasons = Counter(result for result in results if isinstance(result, str))
+    return Evaluation(
+        tuple(result for result in results if isinstance(result, SampleScore)), dict(sorted(reasons.items()))
     )
 
 
-def _means(scores: Sequence[MaskScore]) -> dict[str, Any]:
-    count = len(scores)
-    return {
-        "mean_iou": sum(one.iou for one in scores) / count if count else None,
-        "mean_dice": sum(one.dice for one in scores) / count if count else None,
-        "count": count,
-        "misses": sum(one.missed for one in scores),
-    }
+def photo_of(sample: Sample, truth: Truth) -> Photo:
+    """What the segmenter gets to see of a sample; it has no ImageNet class."""
+    return Photo(sample.id, label=0, wnid="", image=truth.image, box=truth.box, prompt=(sample.category,))
+
+
+def predicted_mask(
+    sample: Sample, truth: Truth, answer: Segmentation, *, clean: CleanSettings | None
+) -> Bool[np.ndarray, "h w"] | None:
+    """The mask that is scored, tidied; None where nothing was found.
+
+    Raises InputError where it is not of the photo's size.
+    """
+    if answer.mask is None or not answer.mask.any():
+        return None
+    check_same_size(answer.mask, truth.image.shape, name=sample.id)
+    return answer.mask if clean is None else clean_mask(answer.mask, clean)
+
+
+def score_answer(
+    sample: Sample, truth: Truth, answer: Segmentation, *, clean: CleanSettings | None = None
+) -> SampleScore:
+    """Score one answer; an answer without a pixel is a miss (`empty` where the segmenter gives no reason).
+
+    Raises InputError where the mask is not of the photo's size.
+    """
+    mask = predicted_mask(sample, truth, answer, clean=clean)
+    if mask is None:
+        return SampleScore(sample, 0.0, 0.0, miss=answer.reason or "empty")
+    return SampleScore(
+        sample,
+        iou(mask, truth.mask, void=truth.void, name=sample.id),
+        dice(mask, truth.mask, void=truth.void, name=sample.id),
+    )
+
+
+def _score_batch(
+    segmenter: Segmenter, truths: Sequence[tuple[Sample, Truth | str]], clean: CleanSettings | None
+) -> list[SampleScore | str]:
+    usable = [(sample, truth) for sample, truth in truths if isinstance(truth, Truth)]
+    answers = segmenter.segment([photo_of(sample, truth) for sample, truth in usable]) if usable else []
+    scores = [
+        score_answer(sample, truth, answer, clean=clean)
+        for (sample, truth), answer in zip(usable, answers, strict=True)
+    ]
+    return [*scores, *(truth for _, truth in truths if isinstance(truth, str))]
+
+
+def _read_batch(data: SegmentationSet, samples: Sequence[Sample]) -> list[tuple[Sample, Truth | str]]:
+    return [(sample, _read(data, sample)) for sample in samples]
+
+
+def _read(data: SegmentationSet, sample: Sample) -> Truth | str:
+    try:
+        return data.read(sample)
+    except UnusableTruth as unusable:
+        return str(unusable.args[0])
+
+
+def _read_ahead(
+    pool: ThreadPoolExecutor, data: SegmentationSet, batches: Sequence[Sequence[Sample]]
+) -> Iterator[list[tuple[Sample, Truth | str]]]:
+    coming: deque[Future[list[tuple[Sample, Truth | str]]]] = deque()
+    for samples in batches:
+        coming.append(pool.submit(_read_batch, data, samples))
+        if len(coming) > 1:
+            yield coming.popleft().result()
+    yield from (last.result() for last in coming)

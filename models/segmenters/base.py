@@ -67,11 +67,12 @@ class Segmenter(Protocol):
 
 
 def read_photo(photos: ImageSet, row: Row) -> Photo:
-    """Read and decode one photo of the set that ingest wrote.
+    """Read and decode one photo of the set that ingest wrote; a photo without annotation has no box.
 
     Raises InputError, naming it, where OpenCV does not read it.
     """
-    box = Box(*(int(row.extra[edge]) for edge in ("x0", "y0", "x1", "y1")))
+    edges = [row.extra[edge] for edge in ("x0", "y0", "x1", "y1")]
+    box = Box(*map(int, edges)) if all(edges) else None
     try:
         image = decode_image(photos.read(row))
     except InputError as error:

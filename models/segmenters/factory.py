@@ -1,40 +1,88 @@
-"""From the settings to a segmenter."""
+"""From the settings to a segmenter. Networks are imported where one is built: GrabCut's workers need no torch."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 
 from bgdata.errors import InputError
 from bgdata.shards import ImageSet
 from models.segmenters.base import Segmenter
 from models.segmenters.given import GivenMasks
 from models.segmenters.grabcut import GrabCut
-from models.segmenters.settings import SegmentJob
+from models.segmenters.settings import SECTIONS, Method, SegmentJob
+
+# These run in one process, on one device; the others in as many processes as there are cores.
+NETWORKS: tuple[Method, ...] = ("grounded_sam", "sam_boxes", "unet")
 
 
-def build_segmenter(settings: SegmentJob, *, seed: int, given: ImageSet | None = None) -> Segmenter:
+@dataclass(frozen=True)
+class Means:
+    """What a segmenter may draw on: the folder of fetched weights, the device of its networks, photos in one pass."""
+
+    weights: Path = Path("weights")
+    device: str = "cpu"
+    batch: int = 8
+
+
+ON_CPU = Means()
+
+
+def build_segmenter(
+    settings: SegmentJob, *, seed: int, given: ImageSet | None = None, means: Means = ON_CPU
+) -> Segmenter:
     """The segmenter that `settings.method` names; `given` is the set of masks that came with the data.
 
-    Raises InputError where the method needs the set and there is none.
+    Raises InputError where the method's section, the masks that came with the data, or its weights are missing.
     """
-    return _BUILDERS[settings.method](settings, seed, given)
+    for section in SECTIONS[settings.method]:
+        if getattr(settings, section) is None:
+            raise InputError(f"segment.method is `{settings.method}`, but segment.{section} is missing: add it")
+    return _BUILDERS[settings.method](settings, seed, given, means)
 
 
-def _grabcut(settings: SegmentJob, seed: int, _: ImageSet | None) -> Segmenter:
-    if settings.grabcut is None:
-        raise InputError("segment.method is `grabcut`, but segment.grabcut is missing: give its iterations")
-    return GrabCut(iterations=settings.grabcut.iterations, seed=seed)
-
-
-def _given(_: SegmentJob, __: int, given: ImageSet | None) -> Segmenter:
+def _given(_: SegmentJob, __: int, given: ImageSet | None, ___: Means) -> Segmenter:
     if given is None or not given.manifest["shards"]:
         raise InputError(
             "segment.method is `given`, but no mask came with the data: put them into "
             "masks/{train/<wnid>,val}/<stem>.png beside ILSVRC/ and run fetch and ingest again, or set segment.method "
-            "to grabcut"
+            "to another"
         )
     return GivenMasks(given)
 
 
-_BUILDERS: dict[str, Callable[[SegmentJob, int, ImageSet | None], Segmenter]] = {
-    "grabcut": _grabcut,
+def _grabcut(settings: SegmentJob, seed: int, _: ImageSet | None, __: Means) -> Segmenter:
+    assert settings.grabcut, "checked by build_segmenter"
+    return GrabCut(iterations=settings.grabcut.iterations, seed=seed)
+
+
+def _grounded_sam(settings: SegmentJob, _: int, __: ImageSet | None, means: Means) -> Segmenter:
+    from models.segmenters.grounded_sam import load_grounded_sam
+
+    assert settings.grounding_dino and settings.sam, "checked by build_segmenter"
+    return load_grounded_sam(
+        means.weights, settings.grounding_dino, settings.sam, device=means.device, batch=means.batch
+    )
+
+
+def _sam_boxes(settings: SegmentJob, _: int, __: ImageSet | None, means: Means) -> Segmenter:
+    from models.segmenters.sam_boxes import load_sam_boxes
+
+    assert settings.sam, "checked by build_segmenter"
+    return load_sam_boxes(means.weights, settings.sam, device=means.device, batch=means.batch)
+
+
+def _unet(settings: SegmentJob, _: int, __: ImageSet | None, means: Means) -> Segmenter:
+    if settings.unet is None or settings.unet.checkpoint is None:
+        raise InputError("segment.method is `unet`: set segment.unet.checkpoint to a copy of a runs/unet/model.pt")
+    from models.segmenters.unet import load_unet
+
+    return load_unet(Path(settings.unet.checkpoint), device=means.device)
+
+
+_BUILDERS: dict[Method, Callable[[SegmentJob, int, ImageSet | None, Means], Segmenter]] = {
     "given": _given,
+    "grabcut": _grabcut,
+    "grounded_sam": _grounded_sam,
+    "sam_boxes": _sam_boxes,
+    "unet": _unet,
 }

@@ -1,10 +1,15 @@
-"""From a set of photos to the set of their masks, shard by shard in several processes."""
+"""From a set of photos to the set of their masks, shard by shard."""
 
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
+
+from tqdm import tqdm
 
 from bgdata.errors import InputError
 from bgdata.io import encode_mask
@@ -13,6 +18,7 @@ from bgdata.masks.clean import clean_mask
 from bgdata.masks.metrics import check_same_size
 from bgdata.masks.quality import reject_reason
 from bgdata.parallel import run_tasks
+from bgdata.prompts import superclass_prompt, synset_prompt
 from bgdata.shards import (
     ImageSet,
     Row,
@@ -20,51 +26,81 @@ from bgdata.shards import (
     finish_set,
     member_name,
     shard_is_written,
+    write_csv,
     write_rejected,
     write_text_whole,
 )
-from models.segmenters.base import Photo, Segmentation, read_photo
-from models.segmenters.factory import build_segmenter
+from models.segmenters.base import Detection, Photo, Segmentation, Segmenter, read_photo
+from models.segmenters.factory import NETWORKS, ON_CPU, Means, build_segmenter
 from models.segmenters.settings import SegmentJob
 
 MASKS = "masks"
+DETECTIONS = "detections.csv"
 COLUMNS = ("method", "score")
-# Photos in memory at once, and in one call of the segmenter.
-_BATCH = 8
+_DETECTION_COLUMNS = ("id", "split", "label", "phrase", "score", "x0", "y0", "x1", "y1", "mask_score")
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What every shard needs to know."""
+
+    photos: Path
+    given: Path
+    work: Path
+    settings: SegmentJob
+    seed: int
+    means: Means
 
 
 def segment_photos(
-    photos: Path, given: Path, work: Path, *, settings: SegmentJob, seed: int, workers: int
+    photos: Path,
+    given: Path,
+    work: Path,
+    *,
+    settings: SegmentJob,
+    seed: int,
+    workers: int,
+    means: Means = ON_CPU,
 ) -> dict[str, Any]:
     """Write the set `masks` into `work`, one shard for each shard of `photos`; returns its manifest.
 
-    `given` is the set of masks that came with the data. The bytes depend on the sets, settings and seed, not on the
-    workers; a killed run goes on where it was.
+    `given` is the set of masks that came with the data. The set also holds `rejected.csv`, and `detections.csv` where
+    the method detects: every box above the thresholds, with `mask_score` where it was kept. The bytes depend on the
+    sets, settings and seed, not on the workers; a killed run goes on where it was.
 
-    Raises InputError where fewer than two masks of a class are left in a split.
+    Raises InputError where fewer than two masks of a class are left in a split that has photos.
     """
+    job = _Job(photos, given, work, settings, seed, means)
     with ImageSet(photos) as photo_set, ImageSet(given) as given_set:
         shards = _by_shard(photo_set.rows)
         given_rows = {row.id: row for row in given_set.rows}
     (work / MASKS).mkdir(parents=True, exist_ok=True)
-    (work / "rejected").mkdir(exist_ok=True)
-    tasks = [
-        (photos, rows, given, _of_ids(given_rows, rows), work, settings, seed)
-        for shard, rows in shards.items()
-        if not shard_is_written(work / MASKS, shard)
-    ]
-    total = sum(len(task[1]) for task in tasks)
-    run_tasks(_segment_shard, tasks, workers=workers, total=total, label="segment", unit="photo")
-    rejected = [row for shard in shards for row in json.loads(_rejected_path(work, shard).read_text())]
+    (work / "answers").mkdir(exist_ok=True)
+    left = [rows for shard, rows in shards.items() if not shard_is_written(work / MASKS, shard)]
+    if settings.method in NETWORKS:
+        _segment_by_network(job, left)
+    else:
+        tasks = [(job, rows, _of_ids(given_rows, rows)) for rows in left]
+        total = sum(map(len, left))
+        run_tasks(_segment_shard_alone, tasks, workers=workers, total=total, label="segment", unit="photo")
+    return _finish(job, shards)
+
+
+def _finish(job: _Job, shards: dict[str, list[Row]]) -> dict[str, Any]:
+    answers = [json.loads(_answers_path(job.work, shard).read_text()) for shard in shards]
+    rejected = [row for answer in answers for row in answer["rejected"]]
+    detections = [row for answer in answers for row in answer["detections"]]
     _check_classes([row for rows in shards.values() for row in rows], rejected)
+    if detections:
+        write_csv(job.work / MASKS / DETECTIONS, _DETECTION_COLUMNS, detections)
     notes = {
-        "method": settings.method,
+        "method": job.settings.method,
         "photos": sum(map(len, shards.values())),
-        "rejected": write_rejected(work / MASKS, rejected),
-        "seed": seed,
-        "settings": settings.model_dump(),
+        "rejected": write_rejected(job.work / MASKS, rejected),
+        "seed": job.seed,
+        "settings": job.settings.model_dump(exclude_none=True),
     }
-    return finish_set(work / MASKS, columns=COLUMNS, notes=notes)
+    return finish_set(job.work / MASKS, columns=COLUMNS, notes=notes)
 
 
 def _by_shard(rows: Sequence[Row]) -> dict[str, list[Row]]:
@@ -78,46 +114,79 @@ def _of_ids(given: dict[str, Row], rows: Sequence[Row]) -> list[Row]:
     return [given[row.id] for row in rows if row.id in given]
 
 
-def _rejected_path(work: Path, shard: str) -> Path:
-    return work / "rejected" / f"{shard}.json"
+def _answers_path(work: Path, shard: str) -> Path:
+    return work / "answers" / f"{shard}.json"
 
 
-def _segment_shard(
-    photos: Path,
-    rows: Sequence[Row],
-    given: Path,
-    given_rows: Sequence[Row],
-    work: Path,
-    settings: SegmentJob,
-    seed: int,
-) -> int:
-    shard = rows[0].shard
-    rejected = []
-    with (
-        ImageSet(photos, rows=rows) as photo_set,
-        ImageSet(given, rows=given_rows) as given_set,
-        ShardWriter(work / MASKS, shard) as writer,
-    ):
-        for row, answer in _segment_rows(photo_set, given_set, settings, seed):
-            if answer.mask is None:
-                cells = {"id": row.id, "split": row.split, "label": row.label, "reason": answer.reason}
-                rejected.append(cells)
-            else:
-                writer.add(_mask_row(row, settings.method, answer.score), encode_mask(answer.mask))
-        # Before the writer finishes: a finished shard has its rejections.
-        write_text_whole(_rejected_path(work, shard), json.dumps(rejected))
+def _segment_by_network(job: _Job, shards: Sequence[Sequence[Row]]) -> None:
+    if not shards:
+        return
+    segmenter = build_segmenter(job.settings, seed=job.seed, means=job.means)
+    with tqdm(total=sum(map(len, shards)), desc="segment", unit="photo", mininterval=1.0) as bar:
+        for rows in shards:
+            _segment_shard(job, rows, segmenter, bar)
+
+
+def _segment_shard_alone(job: _Job, rows: Sequence[Row], given_rows: Sequence[Row]) -> int:
+    with ImageSet(job.given, rows=given_rows) as given_set:
+        segmenter = build_segmenter(job.settings, seed=job.seed, given=given_set, means=job.means)
+        _segment_shard(job, rows, segmenter, None)
     return len(rows)
 
 
-def _segment_rows(
-    photos: ImageSet, given: ImageSet, settings: SegmentJob, seed: int
-) -> Iterator[tuple[Row, Segmentation]]:
-    segmenter = build_segmenter(settings, seed=seed, given=given)
-    for start in range(0, len(photos.rows), _BATCH):
-        rows = photos.rows[start : start + _BATCH]
-        batch = [read_photo(photos, row) for row in rows]
-        for row, photo, answer in zip(rows, batch, segmenter.segment(batch), strict=True):
-            yield row, judge_mask(photo, answer, settings)
+def _segment_shard(job: _Job, rows: Sequence[Row], segmenter: Segmenter, bar: "tqdm[Any] | None") -> None:
+    shard = rows[0].shard
+    rejected, detections = [], []
+    with ImageSet(job.photos, rows=rows) as photos, ShardWriter(job.work / MASKS, shard) as writer:
+        batches = _decoded_ahead(photos, job.settings, job.means.batch)
+        answers = chain.from_iterable(_answers(segmenter, batch) for batch in batches)
+        for row, (photo, answer) in zip(rows, answers, strict=True):
+            judged = judge_mask(photo, answer, job.settings)
+            cells = {"id": row.id, "split": row.split, "label": row.label}
+            detections += [cells | _detection_cells(detection) for detection in answer.detections]
+            if judged.mask is None:
+                rejected.append(cells | {"reason": judged.reason})
+            else:
+                writer.add(_mask_row(row, job.settings.method, judged.score), encode_mask(judged.mask))
+            if bar is not None:
+                bar.update()
+        # Before the writer finishes: a finished shard has its answers.
+        text = json.dumps({"rejected": rejected, "detections": detections})
+        write_text_whole(_answers_path(job.work, shard), text)
+
+
+def _answers(segmenter: Segmenter, batch: Sequence[Photo]) -> Iterator[tuple[Photo, Segmentation]]:
+    return zip(batch, segmenter.segment(batch), strict=True)
+
+
+def _decoded_ahead(photos: ImageSet, settings: SegmentJob, size: int) -> Iterator[list[Photo]]:
+    """Batches of decoded photos; the next one is decoded in a thread while the segmenter has the last."""
+    batches = [photos.rows[start : start + size] for start in range(0, len(photos.rows), size)]
+
+    def decode(rows: Sequence[Row]) -> list[Photo]:
+        return [replace(photo, prompt=_prompt(photo, settings)) for photo in (read_photo(photos, row) for row in rows)]
+
+    with ThreadPoolExecutor(1) as pool:
+        coming = None
+        for rows in batches:
+            last, coming = coming, pool.submit(decode, rows)
+            if last is not None:
+                yield last.result()
+        if coming is not None:
+            yield coming.result()
+
+
+def _prompt(photo: Photo, settings: SegmentJob) -> tuple[str, ...]:
+    if settings.grounding_dino is None:
+        return ()
+    by_synset = settings.grounding_dino.prompts == "synset"
+    return synset_prompt(photo.wnid) if by_synset else superclass_prompt(photo.label)
+
+
+def _detection_cells(detection: Detection) -> dict[str, Any]:
+    edges = dict(zip(("x0", "y0", "x1", "y1"), (f"{edge:.1f}" for edge in detection.box), strict=True))
+    mask_score = "" if detection.mask_score is None else f"{detection.mask_score:.4f}"
+    return {"phrase": detection.phrase, "score": f"{detection.score:.4f}", **edges, "mask_score": mask_score}
 
 
 def judge_mask(photo: Photo, answer: Segmentation, settings: SegmentJob) -> Segmentation:
@@ -127,7 +196,7 @@ def judge_mask(photo: Photo, answer: Segmentation, settings: SegmentJob) -> Segm
     check_same_size(answer.mask, photo.image.shape, name=photo.id)
     mask = clean_mask(answer.mask, settings.clean)
     reason = reject_reason(mask, photo.box, settings.quality)
-    return Segmentation(None if reason else mask, answer.score, reason)
+    return Segmentation(None if reason else mask, answer.score, reason, answer.detections)
 
 
 def _mask_row(photo: Row, method: str, score: float | None) -> Row:

@@ -8,6 +8,9 @@ from bgdata.masks.settings import CleanSettings, QualitySettings
 from bgdata.settings import Settings
 
 Method = Literal["given", "grabcut", "grounded_sam", "sam_boxes", "unet"]
+# Names of sources of weights (bgdata.fetch.sources).
+DetectorName = Literal["groundingdino_swint_ogc", "groundingdino_swinb_cogcoor"]
+SamName = Literal["sam_vit_b", "sam_vit_l", "sam_vit_h"]
 Precision = Literal["auto", "float32", "bfloat16"]
 
 
@@ -23,7 +26,7 @@ class GroundingDinoSettings(Settings):
     Source of the usual thresholds (0.35, 0.25): Liu et al. 2023, "Grounding DINO", the authors' demo.
     """
 
-    model: Literal["groundingdino_swint_ogc", "groundingdino_swinb_cogcoor"]
+    model: DetectorName
     prompts: Literal["superclass", "synset"] = Field(
         description="superclass: `dog`; synset: its English name and its WordNet parent, `basset` and `hound`"
     )
@@ -40,7 +43,7 @@ class GroundingDinoSettings(Settings):
 class SamSettings(Settings):
     """`segment.sam`: masks from boxes."""
 
-    model: Literal["sam_vit_b", "sam_vit_l", "sam_vit_h"]
+    model: SamName
     multimask: bool = Field(description="true: three masks a box, the one with the best predicted IoU; false: one")
     precision: Precision = Field(description="of the image encoder; auto: bfloat16 where the hardware computes in it")
 

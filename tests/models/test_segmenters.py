@@ -2,7 +2,6 @@
 
 import csv
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,7 @@ from bgdata.io import decode_mask, encode_mask
 from bgdata.masks.metrics import iou
 from bgdata.masks.settings import CleanSettings, QualitySettings
 from bgdata.shards import ImageSet
-from models.evaluation.segmentation import evaluate_segmenter
-from models.segmenters.base import Photo, Segmentation, Segmenter, read_photo
+from models.segmenters.base import Photo, Segmentation, read_photo
 from models.segmenters.factory import build_segmenter
 from models.segmenters.given import GivenMasks
 from models.segmenters.grabcut import GrabCut
@@ -36,7 +34,7 @@ GRABCUT = SegmentJob(method="grabcut", grabcut=GrabCutSettings(iterations=1), cl
 
 def ingest(tree: TinyTree, work: Path, *, per_class: int | None = 2) -> tuple[Path, Path]:
     options = IngestSettings(
-        filters=FilterSettings(max_box_share=0.9, min_box_kept=0.5),
+        filters=FilterSettings(require_box=True, max_box_share=0.9, min_box_kept=0.5),
         per_class=PerClass(train=per_class, val=per_class),
         exclude_ids=None,
         max_unreadable=0.0,
@@ -227,60 +225,3 @@ def test_a_class_left_with_too_few_masks_is_named(tiny_tree: TinyTree, tmp_path:
     message = rf"class 07_primate has {words} in val, expected at least 2 \(rejected: empty {spoilt + 1}\): add photos"
     with pytest.raises(InputError, match=message):
         segment(sets, tmp_path)
-
-
-# Evaluation
-
-
-class Fixed:
-    """A segmenter that answers as it is told."""
-
-    name = "fixed"
-
-    def __init__(self, answer: Segmentation) -> None:
-        self.answer = answer
-
-    def segment(self, photos: Sequence[Photo]) -> list[Segmentation]:
-        return [self.answer for _ in photos]
-
-
-def evaluate(sets: tuple[Path, Path], segmenter: Segmenter | None = None, **options: Any) -> dict[str, Any]:
-    with ImageSet(sets[0]) as photos, ImageSet(sets[1]) as given:
-        return evaluate_segmenter(segmenter or GivenMasks(given), photos, given, **{"count": 100, "seed": 0} | options)
-
-
-def test_the_truth_scores_one(sets: tuple[Path, Path]) -> None:
-    scores = evaluate(sets, clean=CLEAN)
-    assert (scores["mean_iou"], scores["mean_dice"], scores["count"], scores["misses"]) == (1, 1, 18, 0)
-    assert scores["per_class"]["03_reptile"] == {"mean_iou": 1, "mean_dice": 1, "count": 2, "misses": 0}
-
-
-@pytest.mark.parametrize("answer", [Segmentation(None, reason="no_box"), Segmentation(np.zeros(SIZE, bool))])
-def test_nothing_found_scores_zero_and_is_a_miss(sets: tuple[Path, Path], answer: Segmentation) -> None:
-    scores = evaluate(sets, Fixed(answer), split="train")
-    assert (scores["mean_iou"], scores["mean_dice"], scores["count"], scores["misses"]) == (0, 0, 18, 18)
-
-
-def test_all_true_scores_the_truths_share_of_the_photo(sets: tuple[Path, Path]) -> None:
-    with ImageSet(sets[0]) as photos, ImageSet(sets[1]) as given:
-        shares = [decode_mask(given.read(row)).mean() for row in given.by_id([row.id for row in photos.split("val")])]
-    scores = evaluate(sets, Fixed(Segmentation(np.ones(SIZE, bool))))
-    assert scores["mean_iou"] == pytest.approx(np.mean(shares))
-
-
-def test_the_sample_is_seeded_and_threads_change_nothing(sets: tuple[Path, Path]) -> None:
-    segmenter = GrabCut(iterations=1, seed=0)
-    one = evaluate(sets, segmenter, count=5)
-    assert one["count"] == 5
-    assert one == evaluate(sets, segmenter, count=5, workers=3)
-    assert one != evaluate(sets, segmenter, count=5, seed=1)
-
-
-def test_unusable_truths_are_counted_and_no_truth_has_no_mean(tiny_tree: TinyTree, tmp_path: Path) -> None:
-    tiny_tree.mask(0, 0, "val").write_bytes(b"broken")
-    sets = ingest(tiny_tree, tmp_path / "some", per_class=None)
-    scores = evaluate(sets, Fixed(Segmentation(np.ones(SIZE, bool))))
-    assert (scores["count"], scores["unusable"]) == (9 * VAL - 1, {"unreadable_mask": 1})
-    (tiny_tree.root / "masks").rename(tmp_path / "elsewhere")
-    scores = evaluate(ingest(tiny_tree, tmp_path / "none"))
-    assert (scores["mean_iou"], scores["mean_dice"], scores["count"], scores["per_class"]) == (None, None, 0, {})

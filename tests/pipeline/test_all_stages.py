@@ -25,13 +25,17 @@ from pipeline import (
     evaluate_segmentation,
     export,
     fetch,
+    fetch_segmentation,
+    fetch_weights,
     ingest,
     mix,
     render,
     report,
     segment,
     train,
+    train_unet,
 )
+from pipeline.params import SEGMENTATION_SETS, WEIGHTS
 from tests.conftest import ROOT
 
 RECIPES = ("original", "dynamic")
@@ -47,7 +51,8 @@ def write_params(folder: Path) -> None:
     params["runtime"] |= {"device": "cpu", "workers": 1, "eval_batch": 18}
     params["fetch"]["synthetic"] |= {"train_per_class": 4, "val_per_class": 2, "size": 256}
     params["profiles"]["demo"]["train"] |= {"arch": "resnet10", "size": 32, "epochs": 1, "batch_size": 8}
-    params["evaluate_segmentation"]["photos"] = 2
+    params["evaluate_segmentation"] |= {"samples": 2, "synthetic_images": 10}
+    params["unet"] |= {"epochs": 1, "size": 32, "batch_size": 8}
     for name in set(params["recipes"]) - set(RECIPES):
         del params["recipes"][name]
     yaml.dump(params, folder / "params.yaml")
@@ -71,8 +76,15 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(folder)
         patch.delenv("WORK_DIR", raising=False)
         patch.delenv("IMAGENET", raising=False)
-        for stage in (config, fetch, ingest, segment, evaluate_segmentation, render):
+        config.main(argparse.Namespace())
+        for source in WEIGHTS:
+            fetch_weights.main(argparse.Namespace(source=source))
+        for name in SEGMENTATION_SETS:
+            fetch_segmentation.main(argparse.Namespace(set=name))
+        for stage in (fetch, ingest, segment, train_unet, render):
             stage.main(argparse.Namespace())
+        for name in ("photos", *SEGMENTATION_SETS):
+            evaluate_segmentation.main(argparse.Namespace(set=name))
         for method in MIXES:
             mix.main(argparse.Namespace(method=method))
         for stage in (train, evaluate, challenge):
@@ -89,6 +101,19 @@ def test_the_report_names_each_recipe(project: Path) -> None:
     for recipe in RECIPES:
         assert recipe in page
         assert {"original", "mixed_rand", "bg_gap", "challenge_accuracy"} <= set(numbers["in9"][recipe])
+
+
+def test_each_segmenter_is_judged_on_each_set(project: Path) -> None:
+    numbers = json.loads((project / "report/metrics.json").read_text())["segmentation"]
+    assert set(numbers) == {"photos", *SEGMENTATION_SETS}
+    for name, methods in numbers.items():
+        assert set(methods) == {"given", "grabcut", "unet"}
+        assert methods["given"] == {"mean_iou": 1.0, "mean_dice": 1.0, "misses": 0, "count": 2}, name
+
+
+def test_no_weights_are_fetched_that_no_method_needs(project: Path) -> None:
+    for source in WEIGHTS:
+        assert [path.name for path in (project / "data/weights" / source).iterdir()] == ["manifest.json"]
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

@@ -9,15 +9,24 @@ import pytest
 
 from bgdata.errors import InputError
 from bgdata.shards import ImageSet
-from pipeline import evaluate_segmentation, fetch, ingest, segment
+from bgdata.synthetic.layouts import write_coco
+from pipeline import evaluate_segmentation, fetch, fetch_segmentation, ingest, segment
 from tests.conftest import TRAIN, VAL, TinyTree, photo_id
 
 CLEAN = {"min_piece": 0.02, "max_hole": 0.02, "largest_only": False}
 CONFIG: dict[str, Any] = {
-    "runtime": {"device": "cpu", "workers": 1, "eval_batch": 8, "imagenet": None},
+    "runtime": {
+        "device": "cpu",
+        "workers": 1,
+        "eval_batch": 8,
+        "segment_batch": 8,
+        "imagenet": None,
+        "coco": None,
+        "mirror": None,
+    },
     "fetch": {"source": "imagenet", "seed": 0},
     "ingest": {
-        "filters": {"max_box_share": 0.9, "min_box_kept": 0.5},
+        "filters": {"require_box": True, "max_box_share": 0.9, "min_box_kept": 0.5},
         "per_class": {"train": None, "val": None},
         "exclude_ids": None,
         "max_unreadable": 0.01,
@@ -31,9 +40,18 @@ CONFIG: dict[str, Any] = {
         "quality": {"min_box_share": 0.1, "max_photo_share": 0.95},
         "seed": 0,
     },
-    "evaluate_segmentation": {"photos": 4, "grabcut": {"iterations": 1}, "clean": CLEAN, "seed": 0},
+    "evaluate_segmentation-photos": {
+        "source": "ingest",
+        "samples": 4,
+        "methods": ["grabcut"],
+        "segment": {
+            "grabcut": {"iterations": 1},
+            "clean": CLEAN,
+            "quality": {"min_box_share": 0.1, "max_photo_share": 0.95},
+        },
+        "seed": 0,
+    },
 }
-STAGES = (fetch, ingest, segment, evaluate_segmentation)
 
 
 @pytest.fixture
@@ -55,13 +73,16 @@ def run(*stages: Any) -> None:
 
 
 def test_a_tree_becomes_photos_masks_and_scores(project: Path) -> None:
-    run(*STAGES)
+    run(fetch, ingest, segment)
+    evaluate_segmentation.main(argparse.Namespace(set="photos"))
     assert len((project / "data/raw/photos/listing.csv").read_text().splitlines()) == 9 * (TRAIN + VAL) * 3 + 2
     for name in ("photos", "given_masks", "masks"):
         assert len(ImageSet(project / "data/in9" / name).rows) == 9 * (TRAIN + VAL)
     scores = json.loads((project / "scores/segmentation/photos.json").read_text())
-    assert (scores["method"], scores["count"], scores["misses"], scores["seed"]) == ("grabcut", 4, 0, 0)
-    assert 0.5 < scores["mean_iou"] < scores["mean_dice"] < 1
+    assert (scores["set"], scores["source"], scores["seed"]) == ("photos", "ingest", 0)
+    found = scores["methods"]["grabcut"]
+    assert (found["count"], found["misses"]) == (4, 0)
+    assert 0.5 < found["mean_iou"] < found["mean_dice"] < 1
 
 
 def test_the_drawn_demo_goes_the_same_way(project: Path) -> None:
@@ -100,3 +121,32 @@ def test_an_exclude_file_is_read_and_its_change_is_a_new_run(project: Path) -> N
         run(ingest)
         rejected = (project / "data/in9/photos/rejected.csv").read_text().splitlines()
         assert rejected[1:] == [f"{photo_id(label, 0)},train,{label},excluded"]
+
+
+def configure(project: Path, name: str, settings: dict[str, Any]) -> None:
+    (project / f"build/config/{name}.json").write_text(json.dumps(settings))
+
+
+def test_a_set_that_is_left_out_scores_nothing(project: Path) -> None:
+    configure(project, "fetch-coco", {"source": "none", "scenes": {}, "seed": 0})
+    configure(project, "evaluate_segmentation-coco", CONFIG["evaluate_segmentation-photos"] | {"source": "none"})
+    fetch_segmentation.main(argparse.Namespace(set="coco"))
+    assert (project / "data/raw/coco/listing.csv").read_text() == "path,bytes\n"
+    evaluate_segmentation.main(argparse.Namespace(set="coco"))
+    scores = json.loads((project / "scores/segmentation/coco.json").read_text())
+    assert (scores["source"], scores["methods"]) == ("none", {})
+
+
+def test_a_local_set_is_listed_where_it_lies_and_must_be_named(project: Path, tmp_path: Path) -> None:
+    configure(project, "fetch-coco", {"source": "local", "scenes": {}, "seed": 0})
+    with pytest.raises(InputError, match=r"sources\.coco is local: set runtime\.coco to its folder"):
+        fetch_segmentation.main(argparse.Namespace(set="coco"))
+    write_coco(tmp_path / "coco", images=6, size=256, difficulty=0.0, seed=0)
+    (tmp_path / "coco/other.txt").touch()
+    configure(project, "runtime", CONFIG["runtime"] | {"coco": str(tmp_path / "coco")})
+    fetch_segmentation.main(argparse.Namespace(set="coco"))
+    assert len((project / "data/raw/coco/listing.csv").read_text().splitlines()) == 1 + 1 + 6
+    configure(project, "evaluate_segmentation-coco", CONFIG["evaluate_segmentation-photos"] | {"source": "local"})
+    evaluate_segmentation.main(argparse.Namespace(set="coco"))
+    scores = json.loads((project / "scores/segmentation/coco.json").read_text())
+    assert scores["methods"]["grabcut"]["count"] == 4

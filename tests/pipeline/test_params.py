@@ -80,11 +80,71 @@ def test_numbers_are_read_as_dvc_writes_them(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-def test_both_profiles_are_valid(tmp_path: Path, profile: str) -> None:
+def test_all_profiles_are_valid(tmp_path: Path, profile: str) -> None:
     settings = resolved(tmp_path, lambda params: params.update(profile=profile))
-    assert settings["fetch"]["source"] == {"demo": "synthetic", "imagenet": "imagenet"}[profile]
+    assert settings["fetch"]["source"] == {"demo": "synthetic"}.get(profile, profile)
     if profile == "imagenet":
         assert settings["train-original"]["train"]["arch"] == "resnet50"
+
+
+def wanted(settings: dict[str, Any]) -> set[str]:
+    return {
+        name.removeprefix("weights-") for name in settings if name.startswith("weights-") and settings[name]["wanted"]
+    }
+
+
+@pytest.mark.parametrize(
+    ("method", "judged", "names"),
+    [
+        ("given", ["grabcut", "unet"], set()),
+        ("sam_boxes", [], {"sam_vit_b"}),
+        ("grounded_sam", [], {"sam_vit_b", "groundingdino_swint_ogc", "bert_base_uncased"}),
+        ("given", ["grounded_sam"], {"sam_vit_b", "groundingdino_swint_ogc", "bert_base_uncased"}),
+    ],
+)
+def test_weights_are_wanted_by_the_methods_in_use(
+    tmp_path: Path, method: str, judged: list[str], names: set[str]
+) -> None:
+    def edit(params: dict[str, Any]) -> None:
+        params["profiles"]["demo"]["segment"]["method"] = method
+        params["profiles"]["demo"]["evaluate_segmentation"]["methods"] = judged
+
+    assert wanted(resolved(tmp_path, edit)) == names
+
+
+def test_a_set_that_is_left_out_wants_no_weights(tmp_path: Path) -> None:
+    def edit(params: dict[str, Any]) -> None:
+        judging = params["profiles"]["demo"]["evaluate_segmentation"]
+        judging |= {"methods": ["grounded_sam"], "sources": dict.fromkeys(judging["sources"], "none")}
+
+    assert wanted(resolved(tmp_path, edit)) == set()
+
+
+def test_a_threshold_reruns_the_segmenter_that_has_it(tmp_path: Path) -> None:
+    def edit(params: dict[str, Any]) -> None:
+        params["segment"]["grounding_dino"]["box_threshold"] = 0.3
+
+    assert changed(tmp_path, edit) == set()
+
+    def ask(params: dict[str, Any]) -> None:
+        params["profiles"]["demo"]["segment"]["method"] = "grounded_sam"
+
+    asked = tmp_path / "asked"
+    asked.mkdir()
+    before = resolved(asked, ask)
+    after = resolved(asked, lambda params: (ask(params), edit(params)))
+    assert {name for name in before if before[name] != after[name]} == {"segment"}
+
+
+def test_a_judged_unet_must_be_trained(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"evaluate_segmentation\.methods names unet, but unet\.train is false"):
+        resolved(tmp_path, lambda params: params["profiles"]["demo"]["unet"].update(train=False))
+
+
+def test_no_recipe_takes_the_students_folder(tmp_path: Path) -> None:
+    recipe = {"data": "original", "background": "keep"}
+    with pytest.raises(InputError, match=r"recipes\.unet: runs/unet is the segmenter's"):
+        resolved(tmp_path, lambda params: params["recipes"].update(unet=recipe))
 
 
 def test_p_reaches_the_dynamic_recipes_only(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from bgdata.labels import CLASS_FOLDERS, CLASS_NAMES
 from bgdata.report import words
 from bgdata.report.charts import curve_chart
 from bgdata.report.gallery import PICTURES, choose_photos, read_gallery
-from bgdata.report.numbers import HISTORY_COLUMNS, Results, metrics, read_results
+from bgdata.report.numbers import HISTORY_COLUMNS, SEGMENTATION_SETS, Results, metrics, read_results
 from bgdata.report.page import headline_tiles, percent, points, split_provenance
 from bgdata.shards import Row, finish_set, member_name, shard_name, write_shard
 from pipeline import report
@@ -47,19 +47,8 @@ def write_inputs(root: Path, recipes: tuple[str, ...] = RECIPES) -> None:
     )
     for recipe in recipes:
         write_scores(root, recipe)
-    per_class = {CLASS_FOLDERS[0]: {"mean_iou": 0.5, "mean_dice": 2 / 3, "count": 2, "misses": 1}}
-    write_json(
-        root / "scores/segmentation/photos.json",
-        {
-            "method": "grabcut",
-            "mean_iou": 0.8125,
-            "mean_dice": 0.875,
-            "count": 18,
-            "misses": 1,
-            "per_class": per_class,
-            "seed": 0,
-        },
-    )
+    for name in SEGMENTATION_SETS:
+        write_segmentation(root, name, {"given": 1.0, "grabcut": 0.8125})
     sets = root / "data/in9"
     for number, name in enumerate((*VARIANTS, FG_MASK)):
         write_set(sets / name, name, number)
@@ -77,6 +66,28 @@ def write_inputs(root: Path, recipes: tuple[str, ...] = RECIPES) -> None:
         },
     )
     write_json(sets / "masks/manifest.json", {"images": images, "method": "given", "rejected": {}})
+
+
+def write_segmentation(root: Path, name: str, ious: dict[str, float]) -> None:
+    """The judged segmenters of one set, and their sheet."""
+
+    def score(iou: float) -> dict[str, Any]:
+        means = {"mean_iou": iou, "mean_dice": 0.875, "count": 18, "misses": 1}
+        interval = {"mean_iou": [iou - 0.1, iou + 0.1], "mean_dice": [0.8, 0.9], "clusters": 9, "resamples": 10}
+        return means | {
+            "interval": interval,
+            "without_misses": means | {"misses": 0},
+            "category_mean": means,
+            "per_category": {"dog": means},
+            "miss_reasons": {"no_detection": 1},
+            "unusable": {},
+        }
+
+    methods = {method: score(iou) for method, iou in ious.items()}
+    result = {"set": name, "source": "synthetic" if methods else "none", "seed": 0, "methods": methods}
+    write_json(root / f"scores/segmentation/{name}.json", result)
+    sheet = np.full((60, 80, 3), 200, np.uint8)
+    (root / f"scores/segmentation/{name}.jpg").write_bytes(encode_jpeg(sheet, 80))
 
 
 def write_scores(root: Path, recipe: str) -> None:
@@ -285,15 +296,15 @@ def test_metrics_are_flat_numbers_and_those_of_the_files() -> None:
     assert set(content["in9"]) == set(RECIPES)
     assert content["in9"]["dynamic"]["mixed_same"] == 15 / 18
     assert content["in9"]["dynamic"]["challenge_accuracy"] == 4 / 18
-    assert content["segmentation"] == {"grabcut_mean_iou": 0.8125, "grabcut_mean_dice": 0.875, "grabcut_misses": 1}
+    assert set(content["segmentation"]) == set(SEGMENTATION_SETS)
+    expected = {"mean_iou": 0.8125, "mean_dice": 0.875, "misses": 1, "count": 18}
+    assert content["segmentation"]["davis"]["grabcut"] == expected
 
 
 def test_absent_numbers_are_left_out_of_the_metrics_and_said_on_the_page(project: Path) -> None:
-    write_json(
-        project / "scores/segmentation/photos.json",
-        {"method": "grabcut", "mean_iou": None, "mean_dice": None, "count": 0, "misses": 0, "per_class": {}, "seed": 0},
-    )
-    assert metrics(read())["segmentation"] == {"grabcut_misses": 0}
+    for name in SEGMENTATION_SETS:
+        write_segmentation(project, name, {})
+    assert metrics(read())["segmentation"] == {}
     assert "came without true masks" in run()
 
 
@@ -344,7 +355,7 @@ def test_recipes_that_are_gone_are_not_shown() -> None:
     [
         ("scores/in9/dynamic.json", "evaluate@dynamic"),
         ("scores/challenge/dynamic.json", "challenge@dynamic"),
-        ("scores/segmentation/photos.json", "evaluate_segmentation"),
+        ("scores/segmentation/coco.json", "evaluate_segmentation@coco"),
         ("runs/dynamic/history.csv", "train@dynamic"),
         ("runs/dynamic/provenance.json", "train@dynamic"),
     ],
@@ -383,7 +394,7 @@ def test_scores_of_another_checkpoint_are_refused(project: Path) -> None:
 @pytest.mark.usefixtures("project")
 def test_gallery_shows_one_seeded_photo_of_each_class_in_every_variant() -> None:
     sets = Path("data/in9")
-    gallery = read_gallery(sets, mixed=("mixup",), seed=0, examples=3)
+    gallery = read_gallery(sets, mixed=("mixup",), sheets={}, seed=0, examples=3)
     assert [photo.class_name for photo in gallery.photos] == list(CLASS_NAMES)
     assert all(tuple(picture.name for picture in photo.pictures) == PICTURES for photo in gallery.photos)
     assert len({picture.uri for picture in gallery.photos[0].pictures}) == len(PICTURES)

@@ -1,0 +1,112 @@
+"""A sheet of photos with the true outline and a method's mask: what its scores look like."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, UInt8
+
+from bgdata.io import encode_jpeg
+
+_CELL = 220
+_GAP = 8
+_LINE = 18
+_CAPTION = 2 * _LINE + _GAP
+_INK, _PAPER = (25, 25, 25), (255, 255, 255)
+# Okabe and Ito's blue and orange: told apart by all common kinds of colour vision, and in grey.
+_TRUTH, _FOUND = (0, 114, 178), (230, 159, 0)
+_OPACITY = 0.5
+_QUALITY = 85
+
+
+@dataclass(frozen=True)
+class SheetCell:
+    """One photo: RGB, its true mask, what was found (None: nothing), and up to two lines of caption."""
+
+    image: UInt8[np.ndarray, "h w 3"]
+    truth: Bool[np.ndarray, "h w"]
+    found: Bool[np.ndarray, "h w"] | None
+    caption: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SheetRow:
+    """One method's photos, a column each."""
+
+    title: str
+    cells: tuple[SheetCell, ...]
+
+
+def draw_sheet(rows: Sequence[SheetRow], *, title: str, columns: Sequence[str]) -> bytes:
+    """Draw the rows under the columns' names, as a JPEG; the same cells give the same bytes."""
+    width = _left(len(columns))
+    head = _head(title, columns, width)
+    return encode_jpeg(np.concatenate([head, *(_band(row, width) for row in rows)]), _QUALITY)
+
+
+def draw_cell(cell: SheetCell, *, side: int) -> UInt8[np.ndarray, "h w 3"]:
+    """Draw a photo, its longer side `side` pixels: pale, what was found in orange, the truth's outline in blue."""
+    scale = side / max(cell.truth.shape)
+    height, width = (max(round(edge * scale), 1) for edge in cell.truth.shape)
+    image = cv2.resize(cell.image, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    image = cv2.addWeighted(image, 0.4, grey, 0.6, 0)  # an orange mask shows on an orange object too
+    if cell.found is not None:
+        found = _resized(cell.found, (width, height))
+        image[found] = (image[found] * (1 - _OPACITY) + np.asarray(_FOUND) * _OPACITY).round().astype(np.uint8)
+    outline = _outline(_resized(cell.truth, (width, height)))
+    # A light line on both sides of the dark one: seen on any photo.
+    for colour, thickness in ((_PAPER, 3), (_TRUTH, 1)):
+        cv2.polylines(image, outline, isClosed=True, color=colour, thickness=thickness, lineType=cv2.LINE_AA)
+    return image
+
+
+def _resized(mask: Bool[np.ndarray, "_ _"], size: tuple[int, int]) -> Bool[np.ndarray, "_ _"]:
+    return cv2.resize(mask.view(np.uint8) * np.uint8(255), size, interpolation=cv2.INTER_AREA) >= 128
+
+
+def _outline(mask: Bool[np.ndarray, "_ _"]) -> Sequence[np.ndarray]:
+    contours, _ = cv2.findContours(mask.view(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    return contours
+
+
+def _head(title: str, columns: Sequence[str], width: int) -> UInt8[np.ndarray, "h w 3"]:
+    head = np.full((2 * _LINE + 2 * _GAP, width, 3), _PAPER, np.uint8)
+    _write(head, title, (_GAP, _GAP), size=0.5)
+    _write_legend(head)
+    for column, name in enumerate(columns):
+        _write(head, name, (_left(column), _GAP + _LINE))
+    return head
+
+
+def _write_legend(head: UInt8[np.ndarray, "h w 3"]) -> None:
+    x, middle = head.shape[1] - 180, _GAP + _LINE // 2
+    cv2.line(head, (x, middle), (x + 18, middle), _TRUTH, 2)
+    _write(head, "truth", (x + 24, _GAP))
+    cv2.rectangle(head, (x + 90, middle - 5), (x + 108, middle + 5), _FOUND, cv2.FILLED)
+    _write(head, "found", (x + 114, _GAP))
+
+
+def _band(row: SheetRow, width: int) -> UInt8[np.ndarray, "h w 3"]:
+    pictures = [draw_cell(cell, side=_CELL) for cell in row.cells]
+    tallest = max((picture.shape[0] for picture in pictures), default=0)
+    band = np.full((_LINE + _GAP + tallest + _CAPTION, width, 3), _PAPER, np.uint8)
+    _write(band, row.title, (_GAP, 0), size=0.5)
+    for column, (cell, picture) in enumerate(zip(row.cells, pictures, strict=True)):
+        left, bottom = _left(column), _LINE + _GAP + picture.shape[0]
+        band[_LINE + _GAP : bottom, left : left + picture.shape[1]] = picture
+        for line, words in enumerate(cell.caption):
+            _write(band, words, (left, bottom + line * _LINE))
+    return band
+
+
+def _left(column: int) -> int:
+    return _GAP + column * (_CELL + _GAP)
+
+
+def _write(image: UInt8[np.ndarray, "h w 3"], words: str, corner: tuple[int, int], *, size: float = 0.42) -> None:
+    """Write a line below and right of a corner (x, y); letters outside ASCII, which the font lacks, become `?`."""
+    plain = words.encode("ascii", "replace").decode()
+    place = (corner[0], corner[1] + 14)
+    cv2.putText(image, plain, place, cv2.FONT_HERSHEY_SIMPLEX, size, _INK, 1, lineType=cv2.LINE_AA)

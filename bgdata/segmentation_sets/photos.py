@@ -1,0 +1,56 @@
+"""Our own photos with the masks that came with them, as ingest wrote them."""
+
+from typing import Literal
+
+from bgdata.errors import InputError
+from bgdata.geometry import Box, mask_box
+from bgdata.io import decode_image, decode_mask
+from bgdata.labels import CLASS_NAMES
+from bgdata.segmentation_sets.base import Sample, Truth, UnusableTruth, count_samples
+from bgdata.shards import ImageSet, Row
+
+
+class PhotoSet:
+    """The photos of one split that have a given mask; the category is the class's name, the box the annotated one.
+
+    A set without masks has no sample. The two sets stay the caller's, and open.
+    """
+
+    clustered_by: Literal["image"] = "image"
+
+    def __init__(self, photos: ImageSet, given: ImageSet, *, split: str = "val") -> None:
+        self.name = f"photos/{split}"
+        self._photos, self._given = photos, given
+        rows = photos.split(split)
+        masks = {row.id: row for row in given.split(split)}
+        self._rows = {row.id: (row, masks[row.id]) for row in rows if row.id in masks}
+        self.samples = tuple(
+            Sample(row.id, row.id, CLASS_NAMES[row.label], cluster=row.id) for row, _ in self._rows.values()
+        )
+        self.counts = count_samples(self.samples, images=len(rows))
+
+    def read(self, sample: Sample) -> Truth:
+        """Decode a photo and its mask; see `SegmentationSet`.
+
+        Raises UnusableTruth: `unreadable_mask`, `size_mismatch` (not its photo's size), `empty_truth`.
+        """
+        photo, given = self._rows[sample.id]
+        try:
+            image = decode_image(self._photos.read(photo))
+        except InputError as error:
+            raise InputError(f"photo {photo.id} ({photo.extra.get('source', photo.name)}): {error}") from None
+        data = self._given.read(given)
+        try:
+            mask = decode_mask(data)
+        except InputError:
+            raise UnusableTruth("unreadable_mask") from None
+        if mask.shape != image.shape[:2]:
+            raise UnusableTruth("size_mismatch")
+        if not mask.any():
+            raise UnusableTruth("empty_truth")
+        return Truth(image, mask, _annotated_box(photo) or mask_box(mask))
+
+
+def _annotated_box(row: Row) -> Box | None:
+    edges = [row.extra.get(edge) for edge in ("x0", "y0", "x1", "y1")]
+    return Box(*(int(edge) for edge in edges if edge)) if all(edges) else None

@@ -1,0 +1,53 @@
+"""Train the U-Net student on the masks that the segment stage made: a checkpoint, its history and its provenance."""
+
+import argparse
+import json
+
+from bgdata.shards import MANIFEST, write_csv, write_text_whole
+from models.checkpoints import file_sha256
+from models.devices import resolve_device, resolve_precision
+from models.unet.checkpoints import save_unet
+from models.unet.settings import UNetJob
+from models.unet.train import fit_unet
+from pipeline._stage import RUNS, SETS, read_settings, run_stage, runtime, workspace
+
+
+def main(_: argparse.Namespace) -> None:
+    """Train, then write `model.pt`, `history.csv` and `provenance.json`."""
+    settings = read_settings("train_unet")
+    job = UNetJob.model_validate(settings)
+    device = resolve_device(runtime()["device"])
+    precision = resolve_precision(job.unet.precision, device)
+    manifests = {name: SETS / name / MANIFEST for name in ("photos", "masks")}
+    with workspace("train_unet", settings=settings, inputs=manifests, outs={"run": RUNS / "unet"}) as work:
+        unet, history = fit_unet(
+            SETS / "photos",
+            SETS / "masks",
+            work,
+            settings=job.unet,
+            seed=job.seed,
+            device=device,
+            precision=precision,
+            workers=runtime()["workers"],
+        )
+        run = work / "run"
+        run.mkdir(exist_ok=True)
+        record = save_unet(
+            run / "model.pt",
+            unet,
+            threshold=job.unet.threshold,
+            record={
+                "params": job.unet.model_dump(),
+                "data": {name: file_sha256(path) for name, path in manifests.items()},
+                "seed": job.seed,
+                "device": device.type,
+                "precision": str(precision).removeprefix("torch."),
+            },
+        )
+        write_csv(run / "history.csv", list(history[0]), history)
+        provenance = record | {"checkpoint_sha256": file_sha256(run / "model.pt")}
+        write_text_whole(run / "provenance.json", json.dumps(provenance, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    run_stage(main, argparse.ArgumentParser(prog="python -m pipeline.train_unet", description=__doc__))

@@ -1,5 +1,6 @@
 """Boxes, resizing and the centre crop. Boxes are xyxy in pixels (x1, y1 exclusive); sizes are (height, width)."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import cv2
@@ -14,6 +15,12 @@ class Box(NamedTuple):
     y0: int
     x1: int
     y1: int
+
+    @classmethod
+    def from_cells(cls, cells: Mapping[str, str]) -> "Box | None":
+        """The box of an index's cells `x0,y0,x1,y1`; None where they are empty, or not there."""
+        edges = [cells.get(edge) for edge in cls._fields]
+        return cls(*(int(edge) for edge in edges if edge)) if all(edges) else None
 
     @property
     def area(self) -> int:

@@ -96,7 +96,7 @@ def _crop_chunk(
             check_same_size(mask, image.shape, name=photo_row.id)
             pixels[position] = crop.image(image)
             crops[position] = crop.mask(mask)
-            box = _joined_box(_annotated_box(photo_row), image.shape[:2], crops[position], crop)
+            box = _joined_box(Box.from_cells(photo_row.extra), image.shape[:2], crops[position], crop)
             parts.append({"box": box, "reason": _reason(box, crop)})
     write_text_whole(_part(work, start), json.dumps(parts))
     return len(rows)
@@ -104,11 +104,6 @@ def _crop_chunk(
 
 def _part(work: Path, start: int) -> Path:
     return work / f"crops-{start:08d}.json"
-
-
-def _annotated_box(row: Row) -> Box | None:
-    cells = [row.extra[key] for key in ("x0", "y0", "x1", "y1")]
-    return Box(*map(int, cells)) if all(cells) else None
 
 
 def _joined_box(box: Box | None, size: tuple[int, int], mask: np.ndarray, crop: CentreCrop) -> Box | None:

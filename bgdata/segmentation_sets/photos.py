@@ -7,7 +7,7 @@ from bgdata.geometry import Box, mask_box
 from bgdata.io import decode_image, decode_mask
 from bgdata.labels import CLASS_NAMES
 from bgdata.segmentation_sets.base import Sample, Truth, UnusableTruth, count_samples
-from bgdata.shards import ImageSet, Row
+from bgdata.shards import ImageSet
 
 
 class PhotoSet:
@@ -48,9 +48,4 @@ class PhotoSet:
             raise UnusableTruth("size_mismatch")
         if not mask.any():
             raise UnusableTruth("empty_truth")
-        return Truth(image, mask, _annotated_box(photo) or mask_box(mask))
-
-
-def _annotated_box(row: Row) -> Box | None:
-    edges = [row.extra.get(edge) for edge in ("x0", "y0", "x1", "y1")]
-    return Box(*(int(edge) for edge in edges if edge)) if all(edges) else None
+        return Truth(image, mask, Box.from_cells(photo.extra) or mask_box(mask))

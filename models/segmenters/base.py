@@ -71,10 +71,8 @@ def read_photo(photos: ImageSet, row: Row) -> Photo:
 
     Raises InputError, naming it, where OpenCV does not read it.
     """
-    edges = [row.extra[edge] for edge in ("x0", "y0", "x1", "y1")]
-    box = Box(*map(int, edges)) if all(edges) else None
     try:
         image = decode_image(photos.read(row))
     except InputError as error:
         raise InputError(f"photo {row.id} ({row.extra.get('source', row.name)}): {error}") from None
-    return Photo(id=row.id, label=row.label, wnid=row.wnid, image=image, box=box)
+    return Photo(id=row.id, label=row.label, wnid=row.wnid, image=image, box=Box.from_cells(row.extra))

@@ -21,6 +21,7 @@ from models.devices import exact_arithmetic
 from models.evaluation.accuracy import predict_labels
 from models.training.augment import crop_and_flip, jitter_colours
 from models.training.recipes import TrainingData
+from models.training.schedule import learning_rate
 from models.training.settings import LoopSettings
 
 STATE = "state.pt"
@@ -75,17 +76,6 @@ def fit(
         state = {"classifier": classifier.state_dict(), "optimizer": optimizer.state_dict(), "history": history}
         save_whole(state, folder / STATE)
     return history
-
-
-def learning_rate(step: int, steps: int, *, peak: float, warmup: float) -> float:
-    """The rate of a step: linear up to `peak` over the share `warmup` of all steps, then half a cosine down to 0.
-
-    Source: Goyal et al. 2017 (warmup), Loshchilov and Hutter 2017 (cosine, no restart).
-    """
-    rising = warmup * steps
-    if step < rising:
-        return peak * (step + 1) / (rising + 1)
-    return peak * 0.5 * (1 + math.cos(math.pi * (step - rising) / (steps - rising)))
 
 
 def autocast(device: torch.device, precision: torch.dtype) -> torch.autocast:

@@ -14,8 +14,9 @@ from bgdata.shards import ImageSet
 from models.classifiers import build_classifier
 from models.training import loop
 from models.training.augment import crop_and_flip, jitter_colours
-from models.training.loop import fit, learning_rate
+from models.training.loop import fit
 from models.training.recipes import TrainingData, as_batch, open_recipe, replace_backgrounds, soft_labels
+from models.training.schedule import learning_rate
 from models.training.settings import LoopSettings, NamedRecipe, RecipeSettings, TrainJob
 
 CPU = torch.device("cpu")

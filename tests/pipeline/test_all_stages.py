@@ -52,7 +52,7 @@ def write_params(folder: Path) -> None:
     params["fetch"]["synthetic"] |= {"train_per_class": 4, "val_per_class": 2, "size": 256}
     params["profiles"]["demo"]["train"] |= {"arch": "resnet10", "size": 32, "epochs": 1, "batch_size": 8}
     params["evaluate_segmentation"] |= {"samples": 2, "synthetic_images": 10}
-    params["unet"] |= {"epochs": 1, "size": 32, "batch_size": 8}
+    params["profiles"]["demo"]["unet"] |= {"epochs": 1, "size": 32, "batch_size": 8}
     for name in set(params["recipes"]) - set(RECIPES):
         del params["recipes"][name]
     yaml.dump(params, folder / "params.yaml")

@@ -1,0 +1,39 @@
+"""SAM alone: the foreground in the annotated box."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool
+
+from models.segmenters.base import Photo, Segmentation
+from models.segmenters.sam import BoxMasks, load_box_masks
+from models.segmenters.settings import SamSettings
+
+
+@dataclass(frozen=True)
+class SamBoxes:
+    """For data that have boxes, as ImageNet does: no text and no detector."""
+
+    masks: BoxMasks
+    name: str = "sam_boxes"
+
+    def segment(self, photos: Sequence[Photo]) -> list[Segmentation]:
+        """Segment the object in each photo's box; `score` is the IoU that SAM predicts. Reason: `no_box`."""
+        boxed = [(photo.image, photo.box) for photo in photos if photo.box is not None]
+        images, boxes = [image for image, _ in boxed], [[box] for _, box in boxed]
+        found = iter(self.masks.segment(images, boxes))
+        return [_answer(*next(found)) if photo.box else Segmentation(None, reason="no_box") for photo in photos]
+
+
+def _answer(mask: Bool[np.ndarray, "_ _"], scores: list[float]) -> Segmentation:
+    return Segmentation(mask, scores[0])
+
+
+def load_sam_boxes(weights: Path, settings: SamSettings, *, device: str, batch: int = 1) -> SamBoxes:
+    """SAM from the folder of fetched weights; `batch` photos are encoded at once on CUDA.
+
+    Raises InputError where its file is missing, cut short or another network's.
+    """
+    return SamBoxes(load_box_masks(weights, settings, device=device, batch=batch))

@@ -123,5 +123,5 @@ def test_checkpoints_that_are_none(network: Sam, weights: Path) -> None:
     with pytest.raises(InputError, match=r"\(100000 bytes\) is no PyTorch checkpoint, or was cut short"):
         load(weights)
     weights.unlink()
-    with pytest.raises(InputError, match=r"sam_vit_b_01ec64.pth are missing: run `dvc repro fetch_weights` \(runtime.m"):
+    with pytest.raises(InputError, match=r"sam_vit_b_01ec64.pth are missing: run `dvc repro fetch_weights` \(runt"):
         load(weights)

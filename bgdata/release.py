@@ -47,7 +47,9 @@ class ReleaseSet:
         try:
             return [found[image_id] for image_id in ids]
         except KeyError as error:
-            raise InputError(f"{self.folder} has no image {error.args[0]}: the release is not whole, unpack it again") from None
+            raise InputError(
+                f"{self.folder} has no image {error.args[0]}: the release is not whole, unpack it again"
+            ) from None
 
     def read(self, row: Row) -> bytes:
         """The bytes of one image: JPEG, or a mask as PNG.

@@ -21,7 +21,7 @@ def open_sources(data: Path, names: Iterable[str]) -> dict[str, ImageSource]:
     if is_archive(data):
         return dict(read_archive(data, wanted))
     if not data.is_dir():
-        raise InputError(f"{data} is no folder and no .tar or .tar.gz: give the official release, or a folder of our sets")
+        raise InputError(f"{data} is no folder and no .tar.gz: give the official release, or a folder of our sets")
     if any((data / name / MANIFEST).is_file() for name in wanted):
         return {name: ImageSet(data / name) for name in wanted}
     root = find_release(data, wanted)

@@ -101,7 +101,8 @@ def in9_score(judgements: Mapping[str, Judgement], *, among_nine: bool) -> dict[
         "chance": 1 / CLASS_COUNT,
     }
     if score["bg_gap"] is not None:
-        score["bg_gap_paired"] = paired_gap(*_paired(*(judgements[variant] for variant in _GAP), "correct"))
+        same, rand = (judgements[variant] for variant in _GAP)
+        score["bg_gap_paired"] = paired_gap(*_paired(same, rand, "correct"))
     score["transitions"] = {
         f"{first} to {second}": transitions(judgements[first], judgements[second])
         for first, second in _comparisons(judgements)
@@ -112,7 +113,7 @@ def in9_score(judgements: Mapping[str, Judgement], *, among_nine: bool) -> dict[
 def variant_score(judgement: Judgement, *, among_nine: bool) -> dict[str, Any]:
     """Accuracy with its interval, by class, the worst class, calibration, and the confusion matrix of one variant.
 
-    The confusion's rows are the true class, its columns the predicted one, the last (if it is a tenth) none of the nine.
+    The confusion's rows are the true class, its columns the predicted one; a tenth column is none of the nine.
     """
     per_class = summary_by_class(judgement.correct, judgement.labels, _accuracy)
     worst = min(per_class, key=lambda folder: per_class[folder]["accuracy"])
@@ -138,9 +139,10 @@ def bg_gap(judgements: Mapping[str, Judgement]) -> float | None:
 
 
 def transitions(first: Judgement, second: Judgement) -> dict[str, Any]:
-    """How predictions move between two variants of the same photos: rows are classes in the first, columns in the second.
+    """How predictions move between two variants of the same photos.
 
-    `lost` were right in the first alone, `won` in the second alone.
+    `predictions` counts photos by the class in the first (rows) and in the second (columns; a tenth is none of
+    the nine); `lost` were right in the first alone, `won` in the second alone.
     """
     before, after = _paired(first, second, "predicted")
     was, is_now = _paired(first, second, "correct")
@@ -170,4 +172,9 @@ def _paired(first: Judgement, second: Judgement, column: str) -> tuple[np.ndarra
 
 def _accuracy(correct: Bool[np.ndarray, " n"]) -> dict[str, Any]:
     hits, count = int(correct.sum()), len(correct)
-    return {"accuracy": float(correct.mean()), "correct": hits, "count": count, "interval": wilson_interval(hits, count)}
+    return {
+        "accuracy": float(correct.mean()),
+        "correct": hits,
+        "count": count,
+        "interval": wilson_interval(hits, count),
+    }

@@ -1,11 +1,13 @@
 """Any model, from the words of a command line: what it is made of, how its images are prepared, where it came from."""
 
 import dataclasses
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from bgdata.errors import InputError
@@ -147,3 +149,12 @@ def _other_classes(checkpoint: Path, found: int, source: ModelSource) -> str:
         f"{checkpoint} has {found} classes, expected {source.classes}: "
         f"{advice.get(found, 'the judges know 9 (IN-9) and 1000 (ImageNet) classes')}"
     )
+
+
+def state_sha256(network: nn.Module) -> str:
+    """The SHA-256 of all weights and buffers of a network, with their names."""
+    digest = hashlib.sha256()
+    for name, value in sorted(network.state_dict().items()):
+        digest.update(f"\0{name}\0{value.dtype}\0".encode())
+        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

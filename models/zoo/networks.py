@@ -7,15 +7,13 @@ from typing import Any
 
 import timm
 import torchvision
-from timm.data import resolve_model_data_config
+from timm.data.config import resolve_model_data_config
 from torch import nn
 
 from bgdata.errors import InputError
 from models.zoo.judged import IMAGENET_CLASSES, IMAGENET_MEAN, IMAGENET_STD
 
 LIBRARIES = ("torchvision", "timm")
-# Several outputs, or a loss inside: no plain classifiers.
-_SINGLE_OUTPUT = {"googlenet": {"aux_logits": False}, "inception_v3": {"aux_logits": False}}
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,9 @@ def build_network(name: str, *, classes: int, weights: str | None = None) -> Nam
     """
     library, arch = _resolve(name)
     if weights is not None and classes != IMAGENET_CLASSES:
-        raise InputError(f"pretrained {arch} has {IMAGENET_CLASSES} classes, {classes} were asked for: give a checkpoint")
+        raise InputError(
+            f"pretrained {arch} has {IMAGENET_CLASSES} classes, {classes} were asked for: give a checkpoint"
+        )
     build = _build_torchvision if library == "torchvision" else _build_timm
     return build(arch, classes, weights)
 
@@ -55,20 +55,20 @@ def _resolve(name: str) -> tuple[str, str]:
         if arch.split(".")[0] in known[candidate]:
             return candidate, arch
     close = difflib.get_close_matches(arch, [*known["torchvision"], *known["timm"]])
-    raise InputError(f"no classifier is called {name!r}: try {', '.join(close) or 'resnet50'} (torchvision's or timm's)")
+    raise InputError(
+        f"no classifier is called {name!r}: try {', '.join(close) or 'resnet50'} (torchvision's or timm's)"
+    )
 
 
 def _build_torchvision(arch: str, classes: int, weights: str | None) -> NamedNetwork:
-    mean, std, chosen = IMAGENET_MEAN, IMAGENET_STD, None
-    options: dict[str, Any] = dict(_SINGLE_OUTPUT.get(arch, {}))
     if weights is None:
-        network = torchvision.models.get_model(arch, weights=None, num_classes=classes, init_weights=True, **options) if (
-            options
-        ) else torchvision.models.get_model(arch, weights=None, num_classes=classes)
-        return NamedNetwork(network, "torchvision", arch, None, mean, std, None)
+        network = torchvision.models.get_model(arch, weights=None, num_classes=classes)
+        return NamedNetwork(network, "torchvision", arch, None, IMAGENET_MEAN, IMAGENET_STD, None)
     named = torchvision.models.get_model_weights(arch)
     if weights != "default" and weights not in named.__members__:
-        raise InputError(f"torchvision has no weights {weights!r} for {arch}: expected one of {', '.join(named.__members__)}")
+        raise InputError(
+            f"torchvision has no weights {weights!r} for {arch}: expected one of {', '.join(named.__members__)}"
+        )
     chosen = named["DEFAULT" if weights == "default" else weights]
     network = _download(lambda: torchvision.models.get_model(arch, weights=chosen), arch, chosen.name)
     preparation = chosen.transforms()
@@ -84,10 +84,16 @@ def _build_timm(arch: str, classes: int, weights: str | None) -> NamedNetwork:
         network = timm.create_model(name, pretrained=False, num_classes=classes)
     else:
         network = _download(lambda: timm.create_model(name, pretrained=True), arch, weights)
-    config: Mapping[str, Any] = resolve_model_data_config(network)
+    config: Mapping[str, Any] = resolve_model_data_config(network)  # type: ignore[no-untyped-call]
     tag = getattr(network, "pretrained_cfg", {}).get("tag") if weights is not None else None
     return NamedNetwork(
-        network, "timm", arch, tag or weights, tuple(config["mean"]), tuple(config["std"]), int(config["input_size"][-1])
+        network,
+        "timm",
+        arch,
+        tag or weights,
+        tuple(config["mean"]),
+        tuple(config["std"]),
+        int(config["input_size"][-1]),
     )
 
 
@@ -97,5 +103,6 @@ def _download(build: Any, arch: str, weights: str) -> nn.Module:
     except Exception as error:  # hubs raise what they like: urllib's, requests', their own
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(
-            f"the weights {weights} of {arch} could not be loaded ({first}): download them elsewhere, give them as checkpoint"
+            f"the weights {weights} of {arch} could not be loaded ({first}): "
+            "download them elsewhere and give them as a checkpoint"
         ) from None

@@ -39,7 +39,7 @@ class Program(nn.Module):
             return self.run(images)
         count = len(images)
         padded = torch.cat([images, images[-1:].expand(-count % self.batch, -1, -1, -1)])
-        return torch.cat([self.run(part) for part in padded.split(self.batch)])[:count]
+        return torch.cat([self.run(part) for part in torch.split(padded, self.batch)])[:count]
 
 
 def load_torchscript(path: Path) -> Program:
@@ -50,7 +50,7 @@ def load_torchscript(path: Path) -> Program:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # deprecated, and what many published models are kept as
         try:
-            return Program(torch.jit.load(path, map_location="cpu").eval())
+            return Program(torch.jit.load(path, map_location="cpu").eval())  # type: ignore[no-untyped-call]
         except (RuntimeError, ValueError) as error:
             raise InputError(f"{path} is no TorchScript that this PyTorch reads ({_first_line(error)})") from None
 
@@ -63,7 +63,9 @@ def load_exported(path: Path) -> Program:
     with zipfile.ZipFile(path) as archive:
         foreign = [name for name in archive.namelist() if Path(name).name.startswith(_PICKLED)]
     if foreign:
-        raise InputError(f"{path} holds Python objects ({foreign[0]}), which could run code when loaded: export it without")
+        raise InputError(
+            f"{path} holds Python objects ({foreign[0]}), which could run code when loaded: export it without"
+        )
     try:
         with _weights_only():
             exported = torch.export.load(path)
@@ -95,7 +97,7 @@ def _weights_only() -> Iterator[None]:
 def load_entry(entry: str, checkpoint: Path | None) -> nn.Module:
     """What `module:function` returns: a network that takes images in [0, 1] and normalises them itself.
 
-    The function is called without arguments, or with the checkpoint's path where one is given. It is the user's own code.
+    The function is called without arguments, or with the checkpoint's path where one is given; it is the user's code.
 
     Raises InputError where there is no such function, or it returns no network.
     """

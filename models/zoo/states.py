@@ -2,12 +2,14 @@
 
 import argparse
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy._core import multiarray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
@@ -34,8 +36,8 @@ def read_weights(path: Path) -> Weights:
     """The weights of a file: safetensors, or what `torch.save` wrote, loaded without running code.
 
     Takes a state dict at the top, or under `model`, `model_state_dict` or `state_dict`, with the prefixes of
-    DataParallel (`module.`), `torch.compile` and wrappers (`model.`), and with the keys of MadryLab's robustness library
-    (`normalizer.new_mean`, and a second copy of the network under `attacker.`).
+    DataParallel (`module.`), `torch.compile` and wrappers (`model.`), and with the keys of MadryLab's robustness
+    library (`normalizer.new_mean`, and a second copy of the network under `attacker.`).
 
     Raises InputError where the file is missing, broken, holds code, or no weights.
     """
@@ -99,6 +101,6 @@ def _statistics(values: Tensor, path: Path) -> tuple[float, ...]:
     return tuple(values.flatten().double().tolist())
 
 
-def _numpy_scalars() -> list[object]:
+def _numpy_scalars() -> list[Callable[..., Any]]:
     kinds = (np.float32, np.float64, np.int64)
-    return [np.dtype, np._core.multiarray.scalar, *(type(np.dtype(kind)) for kind in kinds)]
+    return [np.dtype, multiarray.scalar, *(type(np.dtype(kind)) for kind in kinds)]

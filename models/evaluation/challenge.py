@@ -4,13 +4,15 @@ Source: Xiao et al. 2021, section 4, and its evaluator, whose verdicts these are
 each foreground, this decodes once, tries the most harmful backgrounds first, and fills its batches.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from filelock import FileLock
 from jaxtyping import Bool, Int64
 from tqdm import tqdm
 
@@ -67,14 +69,10 @@ def open_challenge(
             "take the masks away, or add the photos"
         )
     rows = [photos[row.id] for row in mask_rows]
-    places = {name: None if folder is None else folder / name for name in SETS_READ}
-    foregrounds = load_pixels(
-        originals, rows, size=None, folder=places["original"], workers=workers, label="foregrounds"
-    )
-    alpha = load_masks(masks, mask_rows, size=None, folder=places["fg_mask"], workers=workers, label="masks")
-    backgrounds = load_pixels(
-        behind, background_rows, size=None, folder=places["only_bg_t"], workers=workers, label="backgrounds"
-    )
+    with _alone_in(folder):
+        foregrounds = load_pixels(originals, rows, **_loading(folder, "foregrounds", workers))
+        alpha = load_masks(masks, mask_rows, **_loading(folder, "masks", workers))
+        backgrounds = load_pixels(behind, background_rows, **_loading(folder, "backgrounds", workers))
     sizes = {name: array.shape[1:3] for name, array in zip(SETS_READ, (foregrounds, alpha, backgrounds), strict=True)}
     if len(set(sizes.values())) > 1:
         said = ", ".join(f"{name} {height}x{width}" for name, (height, width) in sizes.items())
@@ -89,6 +87,21 @@ def open_challenge(
         background_ids=tuple(row.id for row in background_rows),
     )
     return data, len(photos) - len(rows)
+
+
+def _loading(folder: Path | None, name: str, workers: int) -> dict[str, Any]:
+    return {"size": None, "folder": folder and folder / name, "workers": workers, "label": name}
+
+
+@contextmanager
+def _alone_in(folder: Path | None) -> Iterator[None]:
+    """Parts that start together decode one after the other: the second finds all done."""
+    if folder is None:
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock"):
+        yield
 
 
 def judge_foregrounds(

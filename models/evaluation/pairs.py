@@ -63,11 +63,13 @@ class Margins:
     ) -> Float32[np.ndarray, " p"]:
         """The margins of pairs (indices of foregrounds and backgrounds), up to rounding."""
         parts = []
-        with torch.inference_mode(), self._autocast():
+        with torch.inference_mode():
             for start in range(0, len(foregrounds), self._batch):
                 stop = start + self._batch
                 composites, labels = self._composites(foregrounds[start:stop], backgrounds[start:stop])
-                logits = self._fast(self._model.prepare(composites)).float()
+                prepared = self._model.prepare(composites)
+                with self._arithmetic():
+                    logits = self._fast(prepared).float()
                 parts.append(self._margins(checked_logits(logits, self._model.classes), labels))
         return torch.cat(parts).cpu().numpy()
 
@@ -97,7 +99,7 @@ class Margins:
         is_right = by_class.argmax(1) == labels
         return torch.where(is_right, margins.clamp(min=_SMALLEST), margins.clamp(max=-_SMALLEST))
 
-    def _autocast(self) -> AbstractContextManager[object]:
+    def _arithmetic(self) -> AbstractContextManager[object]:
         if self._precision == torch.float32:
             return exact_arithmetic()
         return torch.autocast(self._device.type, self._precision)

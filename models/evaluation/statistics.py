@@ -17,7 +17,8 @@ def wilson_interval(successes: int, count: int) -> list[float]:
     rate, z2 = successes / count, _NORMAL_95**2
     centre = (rate + z2 / (2 * count)) / (1 + z2 / count)
     half = _NORMAL_95 / (1 + z2 / count) * (rate * (1 - rate) / count + z2 / (4 * count**2)) ** 0.5
-    return [max(centre - half, 0.0), min(centre + half, 1.0)]
+    # At rates of 0 and 1 rounding would leave the rate outside.
+    return [max(min(centre - half, rate), 0.0), min(max(centre + half, rate), 1.0)]
 
 
 def paired_gap(first: Bool[np.ndarray, " n"], second: Bool[np.ndarray, " n"], *, seed: int = 0) -> dict[str, Any]:

@@ -35,6 +35,7 @@ def fold_batch_norms(network: nn.Module) -> nn.Module | None:
                 _fold(convolution, norm)
                 node.replace_all_uses_with(before)
                 graph.erase_node(node)
+    folded.delete_all_unused_submodules()
     folded.recompile()
     return folded.eval()
 

@@ -72,7 +72,7 @@ def load_judged(source: ModelSource) -> tuple[Judged, dict[str, Any]]:
     """
     if source.entry is not None:
         network: nn.Module = load_entry(source.entry, source.checkpoint)
-        preparation, record = Preparation((0, 0, 0), (1, 1, 1)), {"entry": source.entry}
+        preparation, record = Preparation((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)), {"entry": source.entry}
     elif source.checkpoint is None:
         named = build_network(source.arch, classes=source.classes, weights=source.weights or "default")
         network, preparation = named.network, Preparation(named.mean, named.std, named.size)

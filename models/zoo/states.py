@@ -61,11 +61,11 @@ def is_program(path: Path) -> str | None:
     if not zipfile.is_zipfile(path):
         return None
     with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
-    parts = {part for name in names for part in name.split("/")[:-1]} | {Path(name).name for name in names}
-    if "archive_format" in parts or "serialized_exported_program.json" in parts:
+        # Every name stands below a folder that is called as the file was when it was written.
+        names = {name.partition("/")[2] for name in archive.namelist()}
+    if names & {"archive_format", "models/model.json"}:
         return "export"
-    return "torchscript" if "code" in parts else None
+    return "torchscript" if "constants.pkl" in names else None
 
 
 def _read_safetensors(path: Path) -> Mapping[str, Tensor]:

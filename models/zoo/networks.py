@@ -5,9 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import timm
 import torchvision
-from timm.data.config import resolve_model_data_config
 from torch import nn
 
 from bgdata.errors import InputError
@@ -48,16 +46,25 @@ def build_network(name: str, *, classes: int, weights: str | None = None) -> Nam
 
 def _resolve(name: str) -> tuple[str, str]:
     library, _, arch = name.rpartition(":")
-    known = {"torchvision": torchvision.models.list_models(torchvision.models), "timm": timm.list_models()}
     if library and library not in LIBRARIES:
         raise InputError(f"{name!r} names no library: expected torchvision:NAME or timm:NAME")
+    known: list[str] = []
     for candidate in (library,) if library else LIBRARIES:
-        if arch.split(".")[0] in known[candidate]:
+        known += _list_names(candidate)
+        if arch.split(".")[0] in known:
             return candidate, arch
-    close = difflib.get_close_matches(arch, [*known["torchvision"], *known["timm"]])
+    close = difflib.get_close_matches(arch, known)
     raise InputError(
         f"no classifier is called {name!r}: try {', '.join(close) or 'resnet50'} (torchvision's or timm's)"
     )
+
+
+def _list_names(library: str) -> list[str]:
+    if library == "torchvision":
+        return torchvision.models.list_models(torchvision.models)
+    import timm  # here, as it takes seconds, and most models are not its
+
+    return timm.list_models()
 
 
 def _build_torchvision(arch: str, classes: int, weights: str | None) -> NamedNetwork:
@@ -79,6 +86,9 @@ def _build_torchvision(arch: str, classes: int, weights: str | None) -> NamedNet
 
 
 def _build_timm(arch: str, classes: int, weights: str | None) -> NamedNetwork:
+    import timm
+    from timm.data.config import resolve_model_data_config
+
     name = arch if weights in (None, "default") else f"{arch.split('.')[0]}.{weights}"
     if weights is None:
         network = timm.create_model(name, pretrained=False, num_classes=classes)

@@ -1,10 +1,13 @@
 import copy
 import dataclasses
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from bgdata.compose.paste import paste_foreground
 from bgdata.errors import InputError
@@ -15,6 +18,7 @@ from models.evaluation.challenge import SETS_READ, challenge_score, judge_foregr
 from models.evaluation.pairs import ChallengeData, Margins
 from models.evaluation.table import DECIDED, ESTIMATED, UNTRIED, PairTable
 from models.zoo.judged import Judged, judged_classifier
+from models.zoo.programs import Program, load_exported, load_torchscript
 
 CPU = torch.device("cpu")
 BOTH = pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16], ids=str)
@@ -244,3 +248,50 @@ def test_logits_that_are_not_finite_are_a_sentence(classifier: Judged, data: Cha
         broken.network.fc.weight.fill_(torch.nan)
     with pytest.raises(InputError, match="not finite"):
         judge_foregrounds(broken, data, device=CPU, eval_batch=64)
+
+
+def as_torchscript(network: nn.Module, path: Path) -> Program:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.trace(network, torch.rand(2, 3, 32, 32)).save(path)
+    return load_torchscript(path)
+
+
+def as_exported(network: nn.Module, path: Path) -> Program:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.export.save(torch.export.export(network, (torch.rand(5, 3, 32, 32),)), path)
+    return load_exported(path)
+
+
+@BOTH
+@pytest.mark.parametrize("make", [as_torchscript, as_exported])
+def test_programs_get_the_verdicts_of_their_network(
+    classifier: Judged, data: ChallengeData, tmp_path: Path, make: Callable, precision: torch.dtype
+) -> None:
+    program = make(copy.deepcopy(classifier.network), tmp_path / "program.pt2")
+    statistics = {"mean": classifier.mean.flatten().tolist(), "std": classifier.std.flatten().tolist()}
+    model = Judged(program, classes=9, size=classifier.size, **statistics)
+    verdicts = judge_foregrounds(model, data, device=CPU, eval_batch=8, precision=precision)
+    assert verdicts.vulnerable.tolist() == brute_force(classifier, data).any(1).tolist()
+
+
+class Stubborn(nn.Module):
+    """Does what neither tracing nor bfloat16 allows."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        found = self.network(images if images.mean() > -99 else -images)
+        return found @ torch.eye(9) if found.dtype == torch.float32 else torch.mv(found, torch.ones(9))
+
+
+def test_models_that_cannot_be_made_fast_are_judged_as_they_are(classifier: Judged, data: ChallengeData) -> None:
+    stubborn = copy.deepcopy(classifier)
+    stubborn.network = Stubborn(stubborn.network)
+    verdicts = judge_foregrounds(stubborn, data, device=CPU, eval_batch=8)
+    assert verdicts.vulnerable.tolist() == brute_force(classifier, data).any(1).tolist()
+    with pytest.raises(InputError, match="does not run in bfloat16"):
+        judge_foregrounds(stubborn, data, device=CPU, eval_batch=8, precision=torch.bfloat16)

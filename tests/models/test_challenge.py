@@ -1,7 +1,9 @@
 import copy
 import dataclasses
+import shutil
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ from models.evaluation.pairs import ChallengeData, Margins
 from models.evaluation.table import DECIDED, ESTIMATED, UNTRIED, PairTable
 from models.zoo.judged import Judged, judged_classifier
 from models.zoo.programs import Program, load_exported, load_torchscript
+from tests.releases import draw_release
 
 CPU = torch.device("cpu")
 BOTH = pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16], ids=str)
@@ -240,6 +243,33 @@ def test_the_score_counts_foregrounds_and_classes(sets: Path) -> None:
     first = score["foregrounds"][0]
     assert (first["id"], first["label"]) == (data.ids[0], 0)
     assert (first["fooled_by"] is not None) == first["vulnerable"]
+
+
+def test_masks_and_photos_that_do_not_match(tmp_path: Path) -> None:
+    draw_release(tmp_path, names=SETS_READ, side=32)
+    (tmp_path / "fg_mask/val/00_dog/n00000000_1.npy").unlink()
+    data, without_mask = open_challenge(open_sources(tmp_path, SETS_READ), split="val", workers=1)
+    assert (len(data.ids), without_mask) == (17, 1)
+    (tmp_path / "original/val/08_fish/n00000008_2.JPEG").unlink()
+    with pytest.raises(InputError, match=r"fg_mask has 1 masks without a photo: 08_fish/n00000008_2.npy has none in"):
+        open_challenge(open_sources(tmp_path, SETS_READ), split="val", workers=1)
+    shutil.rmtree(tmp_path / "only_bg_t")
+    draw_release(tmp_path, names=("only_bg_t", "original"), side=48)
+    with pytest.raises(InputError, match=r"differ in size \(original 48x48, fg_mask 32x32, only_bg_t 48x48\)"):
+        open_challenge(open_sources(tmp_path, SETS_READ), split="val", workers=1)
+
+
+def test_parts_that_start_together_decode_one_after_the_other(sets: Path, tmp_path: Path) -> None:
+    def opened() -> ChallengeData:
+        return open_challenge(open_sources(sets, SETS_READ), split="val", workers=1, folder=tmp_path)[0]
+
+    with ThreadPoolExecutor(4) as pool:
+        parts = [future.result() for future in [pool.submit(opened) for _ in range(4)]]
+    expected = open_challenge(open_sources(sets, SETS_READ), split="val", workers=1)[0]
+    for part in parts:
+        assert (part.foregrounds == expected.foregrounds).all()
+        assert (part.masks == expected.masks).all()
+        assert (part.backgrounds == expected.backgrounds).all()
 
 
 def test_logits_that_are_not_finite_are_a_sentence(classifier: Judged, data: ChallengeData) -> None:

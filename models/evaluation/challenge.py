@@ -128,9 +128,12 @@ def judge_foregrounds(
     first, step = part
     if not 1 <= first <= step:
         raise InputError(f"part {first}/{step}: expected 1/{step} to {step}/{step}")
-    shape = (len(data.labels), len(data.backgrounds))
-    table = open_table(shape, folder, identity=f"{identity} {precision}", part=f"{first}-of-{step}")
     rows = np.arange(first - 1, len(data.labels), step)
+    if not len(rows):
+        raise InputError(f"part {first}/{step} has no foreground: there are {len(data.labels)}, make fewer parts")
+    shape = (len(data.labels), len(data.backgrounds))
+    identity = f"{identity} {precision} {device.type}"
+    table = open_table(shape, folder, identity=identity, part=f"{first}-of-{step}")
     margins = Margins(model, data, device=device, eval_batch=eval_batch, precision=precision)
     _Judge(margins, data, table, rows=rows, full=full, round_pairs=round_pairs).run()
     return _verdicts(table, rows)
@@ -171,7 +174,7 @@ class _Judge:
                 unjudged = self._rows[self._is_open()]
                 # What is left at most: a foreground that is not yet fooled may need every background.
                 bar.total = bar.n + int(self._untried[unjudged].sum())
-                bar.set_postfix(unjudged=len(unjudged), decided=int(self._doubtful[unjudged].sum()), refresh=False)
+                bar.set_postfix(unjudged=len(unjudged), doubtful=int(self._doubtful[unjudged].sum()), refresh=False)
 
     def _step(self, bar: "tqdm[Any]") -> bool:
         """One round; whether there was anything left to do."""

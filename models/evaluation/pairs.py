@@ -52,7 +52,7 @@ class Margins:
         self._model = model.to(device).eval()
         self._device = device
         self._batch = eval_batch
-        self._precision = precision
+        self.precision = precision
         self._images = _Composites(data, device)
         self._labels = torch.from_numpy(data.labels).to(device)
         self._fast = self._folded().to(memory_format=torch.channels_last)
@@ -100,14 +100,14 @@ class Margins:
         return folded
 
     def _run_fast(self, prepared: Tensor) -> Tensor:
-        if self._precision == torch.float32:
+        if self.precision == torch.float32:
             with exact_arithmetic():
                 return self._fast(prepared)
         try:
-            with torch.autocast(self._device.type, self._precision):
+            with torch.autocast(self._device.type, self.precision):
                 return self._fast(prepared)
         except RuntimeError as error:
-            said, name = str(error).splitlines()[0], str(self._precision).removeprefix("torch.")
+            said, name = str(error).splitlines()[0], str(self.precision).removeprefix("torch.")
             raise InputError(f"the model does not run in {name} ({said}): choose float32") from error
 
     def _composites(self, foregrounds: np.ndarray, backgrounds: np.ndarray) -> tuple[Tensor, Tensor]:

@@ -1,9 +1,10 @@
 """A set decoded into memory once: uint8 arrays that training and the judges read at random."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, UInt8
@@ -13,14 +14,39 @@ from bgdata.arrays import create_array
 from bgdata.errors import InputError
 from bgdata.geometry import resize_pixels
 from bgdata.io import decode_image, decode_mask
-from bgdata.shards import ImageSet, Row
+from bgdata.shards import Row
 
 _CHUNK = 512
 _ARRAY = "array.npy"
 
 
+@runtime_checkable
+class ImageSource(Protocol):
+    """A set of labelled images that are read by row: an `ImageSet`, or the official release's `ReleaseSet`."""
+
+    folder: Path
+    manifest: dict[str, Any]
+    rows: list[Row]
+
+    def split(self, split: str) -> list[Row]:
+        """The rows of one split, in the set's order."""
+        ...
+
+    def by_id(self, ids: Iterable[str]) -> list[Row]:
+        """The rows of these ids, in their order."""
+        ...
+
+    def read(self, row: Row) -> bytes:
+        """The bytes of one image: JPEG, or PNG of a mask."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the files."""
+        ...
+
+
 def load_pixels(
-    images: ImageSet, rows: Sequence[Row], *, size: int | None, folder: Path | None, workers: int, label: str
+    images: ImageSource, rows: Sequence[Row], *, size: int | None, folder: Path | None, workers: int, label: str
 ) -> UInt8[np.ndarray, "n s s 3"]:
     """Decode images, in the order of `rows`, resized to `size` x `size` (None: as large as the first one is).
 
@@ -33,7 +59,7 @@ def load_pixels(
 
 
 def load_masks(
-    masks: ImageSet, rows: Sequence[Row], *, size: int | None, folder: Path | None, workers: int, label: str
+    masks: ImageSource, rows: Sequence[Row], *, size: int | None, folder: Path | None, workers: int, label: str
 ) -> Bool[np.ndarray, "n s s"]:
     """Decode masks as `load_pixels` decodes images; resized, a pixel is foreground where half of what it covers is."""
     return _load(masks, rows, _mask_at, channels=(), size=size, folder=folder, workers=workers, label=label).view(bool)
@@ -52,7 +78,7 @@ def _mask_at(data: bytes, size: int | None) -> UInt8[np.ndarray, "h w"]:
 
 
 def _load(
-    images: ImageSet,
+    images: ImageSource,
     rows: Sequence[Row],
     decode: Callable[[bytes, int | None], np.ndarray],
     *,
@@ -72,11 +98,11 @@ def _load(
         try:
             pixels = decode(data, size)
         except InputError as error:
-            raise InputError(f"image {rows[index].id} of {images.folder}: {error}; render the set again") from None
+            raise InputError(f"image {rows[index].id} of {images.folder}: {error}; make or download it again") from None
         if pixels.shape != shape[1:]:
             raise InputError(
                 f"image {rows[index].id} of {images.folder} is {pixels.shape[0]}x{pixels.shape[1]}, expected "
-                f"{side}x{side} (height x width): render the set again"
+                f"{side}x{side} (height x width): make or download it again"
             )
         array[index] = pixels
 
@@ -106,7 +132,7 @@ def _open_array(folder: Path, shape: tuple[int, ...], identity: str) -> np.memma
     return np.lib.format.open_memmap(folder / _ARRAY, mode="r+")
 
 
-def _identity(images: ImageSet, rows: Sequence[Row]) -> str:
+def _identity(images: ImageSource, rows: Sequence[Row]) -> str:
     digest = hashlib.sha256(repr(sorted(images.manifest["shards"].items())).encode())
     digest.update("\n".join(row.id for row in rows).encode())
     return digest.hexdigest()

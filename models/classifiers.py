@@ -101,7 +101,7 @@ def load_weights(network: nn.Module, state: Mapping[str, Tensor], *, source: str
         state = {key.removeprefix("module."): value for key, value in state.items()}
     wrong = [key for key in expected.keys() & state.keys() if expected[key].shape != state[key].shape]
     if new_head:
-        head = [key for key in wrong if key in _head_keys(network)]
+        head = [key for key in wrong if key in head_keys(network)]
         state |= {key: expected[key] for key in head}
         wrong = [key for key in wrong if key not in head]
     faults = {
@@ -166,7 +166,7 @@ def _start_weights(arch: str, weights: str) -> Mapping[str, Tensor]:
     return state
 
 
-def _head_keys(network: nn.Module) -> list[str]:
+def head_keys(network: nn.Module) -> list[str]:
     """The keys of the last layer with outputs: what another number of classes replaces."""
     layers = [name for name, module in network.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)]
     return [f"{layers[-1]}.weight", f"{layers[-1]}.bias"]

@@ -1,43 +1,139 @@
-"""Put one recipe's classifier to the Backgrounds Challenge: each foreground on each background of the test set."""
+"""Put a classifier to the Backgrounds Challenge: each foreground on each background of the test set.
+
+A recipe of this pipeline (`python -m pipeline.challenge RECIPE`, as the DVC stage does), or any model
+(`python -m pipeline.challenge --data RELEASE --checkpoint FILE --arch resnet50 [--in9]`).
+"""
 
 import argparse
 import json
+from pathlib import Path
+from typing import Any
 
 from bgdata.shards import MANIFEST, write_text_whole
+from bgdata.sources import open_sources
 from models.checkpoints import file_sha256, load_classifier
-from models.devices import resolve_device
-from models.evaluation.challenge import SETS_READ, challenge_score, judge_foregrounds, open_challenge
+from models.devices import resolve_device, resolve_precision
+from models.evaluation.challenge import ROUND, SETS_READ, challenge_score, judge_foregrounds, open_challenge
+from models.zoo.judged import judged_classifier
+from models.zoo.loading import state_sha256
+from pipeline._judging import (
+    add_model_arguments,
+    birth,
+    check_door,
+    interval,
+    percent,
+    print_table,
+    read_model,
+    running,
+    write_result,
+)
+from pipeline._parts import parse_part, run_parts
 from pipeline._stage import RUNS, SCORES, SETS, run_stage, runtime, workspace
 
 SPLIT = "val"
 
 
 def main(arguments: argparse.Namespace) -> None:
+    """Judge a recipe's classifier or any model."""
+    check_door(arguments)
+    if arguments.recipe is not None:
+        judge_recipe(arguments.recipe)
+    elif arguments.processes > 1:
+        with run_parts("pipeline.challenge", arguments) as work:
+            judge_any(arguments, work)
+    else:
+        judge_any(arguments, arguments.work)
+
+
+def judge_recipe(recipe: str) -> None:
     """Judge, then write `scores/challenge/<recipe>.json`."""
-    checkpoint = RUNS / arguments.recipe / "model.pt"
+    checkpoint = RUNS / recipe / "model.pt"
     classifier, record = load_classifier(checkpoint)
     device = resolve_device(runtime()["device"])
     with workspace(
-        f"challenge-{arguments.recipe}",
+        f"challenge-{recipe}",
         settings=SPLIT,
         inputs={name: SETS / name / MANIFEST for name in SETS_READ} | {"checkpoint": checkpoint},
-        outs={"score.json": SCORES / "challenge" / f"{arguments.recipe}.json"},
+        outs={"score.json": SCORES / "challenge" / f"{recipe}.json"},
     ) as work:
-        data, rows = open_challenge(SETS, split=SPLIT, workers=runtime()["workers"])
+        data, _ = open_challenge(open_sources(SETS, SETS_READ), split=SPLIT, workers=runtime()["workers"])
         verdicts = judge_foregrounds(
-            classifier, data, device=device, eval_batch=runtime()["eval_batch"], progress=work / "progress.json"
+            judged_classifier(classifier),
+            data,
+            device=device,
+            eval_batch=runtime()["eval_batch"],
+            folder=work / "pairs",
         )
         score = {
-            "recipe": arguments.recipe,
+            "recipe": recipe,
             "checkpoint_sha256": file_sha256(checkpoint),
             "seed": record["seed"],
             "split": SPLIT,
-            **challenge_score(verdicts, data, rows),
+            **challenge_score(verdicts, data),
         }
         write_text_whole(work / "score.json", json.dumps(score, indent=1) + "\n")
 
 
+def judge_any(arguments: argparse.Namespace, work: Path | None) -> None:
+    """Judge, print, and write `--out`."""
+    model, record = read_model(arguments)
+    model = model.among_nine() if arguments.nine_only else model
+    sources = open_sources(arguments.data, SETS_READ)
+    run = running(arguments)
+    data, without_mask = open_challenge(
+        sources, split=arguments.split, workers=arguments.workers, folder=work / "images" if work else None
+    )
+    judged = {"nine_only": arguments.nine_only, "model": record | {"state_sha256": state_sha256(model)}}
+    verdicts = judge_foregrounds(
+        model,
+        data,
+        precision=resolve_precision(arguments.precision, run["device"]),
+        full=arguments.full,
+        part=arguments.part,
+        folder=work / "pairs" if work else None,
+        identity=json.dumps([judged, {name: source.manifest["shards"] for name, source in sources.items()}]),
+        round_pairs=max(ROUND, run["eval_batch"]),
+        **run,
+    )
+    of_part = {"part": f"{arguments.part[0]}/{arguments.part[1]}"} if arguments.part[1] > 1 else {}
+    score = birth(arguments, record) | {"nine_only": arguments.nine_only, "photos_without_mask": without_mask} | of_part
+    score |= challenge_score(verdicts, data, full=arguments.full)
+    write_result(arguments.out, score)
+    _print(score)
+
+
+def _print(score: dict[str, Any]) -> None:
+    rows = [(name, score["per_class"][name]) for name in score["per_class"]] + [("all", score)]
+    print_table(
+        ["class", "challenge accuracy", "95 % interval", "vulnerable"],
+        [
+            [
+                name,
+                percent(cells["challenge_accuracy"]),
+                interval(cells["interval"]),
+                f"{cells['vulnerable']} / {cells['count']}",
+            ]
+            for name, cells in rows
+        ],
+    )
+    pairs, passes = score["count"] * score["backgrounds"], score["forward_passes"]
+    print(f"\n{passes} of {pairs} composites were classified ({percent(passes / pairs)}), ", end="")
+    print(f"{score['decided_in_float32']} of them again in float32 to decide")
+    if score["photos_without_mask"]:
+        print(f"{score['photos_without_mask']} photos have no mask and were left out, as the official evaluator does")
+
+
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(prog="python -m pipeline.challenge", description=__doc__)
-    parser.add_argument("recipe", help="a recipe that the train stage has trained")
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.challenge", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_model_arguments(parser)
+    parser.add_argument("--full", action="store_true", help="visit every pair: fooling rates of all images")
+    parser.add_argument("--nine-only", action="store_true", help="choose among the nine's outputs only")
+    parser.add_argument(
+        "--precision", default="auto", choices=("auto", "float32", "bfloat16"), help="of the fast passes"
+    )
+    parser.add_argument("--work", type=Path, help="folder that keeps what is done: run again after a kill to go on")
+    parser.add_argument("--part", type=parse_part, default=(1, 1), metavar="I/N", help="every n-th foreground alone")
+    parser.add_argument("--processes", type=int, default=1, help="judge in so many processes (GPUs in turn)")
     run_stage(main, parser)

@@ -1,45 +1,101 @@
-"""Judge one recipe's classifier on the eight variants: accuracy by class, and the BG-gap."""
+"""Judge a classifier on the variants of ImageNet-9: accuracy by class, and the BG-gap.
+
+Of a recipe of this pipeline (`python -m pipeline.evaluate RECIPE`, as the DVC stage does), or of any model
+(`python -m pipeline.evaluate --data RELEASE --checkpoint FILE --arch resnet50 [--in9]`).
+"""
 
 import argparse
-import json
+from typing import Any
 
-from bgdata.labels import CLASS_COUNT
-from bgdata.shards import write_text_whole
+from bgdata.compose.variants import VARIANTS
+from bgdata.sources import open_sources
 from models.checkpoints import file_sha256, load_classifier
 from models.devices import resolve_device
-from models.evaluation.in9 import bg_gap, judge_variants
+from models.evaluation.in9 import in9_score, judge_variants
+from models.zoo.judged import judged_classifier
+from pipeline._judging import (
+    add_model_arguments,
+    birth,
+    check_door,
+    interval,
+    percent,
+    print_table,
+    read_model,
+    running,
+    write_result,
+)
 from pipeline._stage import RUNS, SCORES, SETS, run_stage, runtime
 
 SPLIT = "val"
 
 
 def main(arguments: argparse.Namespace) -> None:
+    """Judge a recipe's classifier or any model."""
+    check_door(arguments)
+    if arguments.recipe is not None:
+        judge_recipe(arguments.recipe)
+    else:
+        judge_any(arguments)
+
+
+def judge_recipe(recipe: str) -> None:
     """Judge, then write `scores/in9/<recipe>.json`."""
-    checkpoint = RUNS / arguments.recipe / "model.pt"
+    checkpoint = RUNS / recipe / "model.pt"
     classifier, record = load_classifier(checkpoint)
-    variants = judge_variants(
-        classifier,
-        SETS,
+    judgements = judge_variants(
+        judged_classifier(classifier),
+        open_sources(SETS, VARIANTS),
         split=SPLIT,
         device=resolve_device(runtime()["device"]),
         eval_batch=runtime()["eval_batch"],
         workers=runtime()["workers"],
     )
-    score = {
-        "recipe": arguments.recipe,
+    origin = {
+        "recipe": recipe,
         "checkpoint_sha256": file_sha256(checkpoint),
         "seed": record["seed"],
         "split": SPLIT,
-        "variants": variants,
-        "bg_gap": bg_gap(variants),
-        "chance": 1 / CLASS_COUNT,
     }
-    out = SCORES / "in9" / f"{arguments.recipe}.json"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    write_text_whole(out, json.dumps(score, indent=1) + "\n")
+    write_result(SCORES / "in9" / f"{recipe}.json", origin | in9_score(judgements, among_nine=False))
+
+
+def judge_any(arguments: argparse.Namespace) -> None:
+    """Judge, print, and write `--out`."""
+    model, record = read_model(arguments)
+    sources = open_sources(arguments.data, arguments.variants)
+    judgements = judge_variants(model, sources, split=arguments.split, workers=arguments.workers, **running(arguments))
+    score = birth(arguments, record) | in9_score(judgements, among_nine=model.has_outside)
+    write_result(arguments.out, score)
+    _print(score)
+
+
+def _print(score: dict[str, Any]) -> None:
+    nine = ["of the nine"] if any("among_nine" in variant for variant in score["variants"].values()) else []
+    header = ["variant", "accuracy", "95 % interval", "correct", "worst class", "ECE", *nine]
+    rows = [
+        [
+            name,
+            percent(variant["accuracy"]),
+            interval(variant["interval"]),
+            f"{variant['correct']} / {variant['count']}",
+            f"{variant['worst_class']['class']} {percent(variant['worst_class']['accuracy'])}",
+            f"{variant['ece']:.3f}",
+            *([percent(variant["among_nine"]["accuracy"])] if nine else []),
+        ]
+        for name, variant in score["variants"].items()
+    ]
+    print_table(header, rows)
+    if score["bg_gap"] is not None:
+        paired = score["bg_gap_paired"]
+        print(f"\nBG-gap: {100 * score['bg_gap']:.1f} points (95 % interval {interval(paired['interval'])})")
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(prog="python -m pipeline.evaluate", description=__doc__)
-    parser.add_argument("recipe", help="a recipe that the train stage has trained")
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.evaluate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_model_arguments(parser)
+    parser.add_argument(
+        "--variants", "--eval-dataset", nargs="+", default=list(VARIANTS), choices=VARIANTS, metavar="VARIANT"
+    )
     run_stage(main, parser)

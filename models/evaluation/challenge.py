@@ -4,173 +4,303 @@ Source: Xiao et al. 2021, section 4, and its evaluator, whose verdicts these are
 each foreground, this decodes once, tries the most harmful backgrounds first, and fills its batches.
 """
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int64, UInt8
-from torch import Tensor
+from filelock import FileLock
+from jaxtyping import Bool, Int64
 from tqdm import tqdm
 
-from bgdata.compose.paste import paste_foreground
-from bgdata.pixels import load_masks, load_pixels
-from bgdata.shards import ImageSet, Row, write_text_whole
-from models.classifiers import Classifier
-from models.devices import exact_arithmetic
+from bgdata.errors import InputError
+from bgdata.pixels import ImageSource, load_masks, load_pixels
 from models.evaluation.accuracy import labels_of, summary_by_class
+from models.evaluation.order import BackgroundOrder, best_pairs
+from models.evaluation.pairs import DECIDING, ChallengeData, Margins
+from models.evaluation.statistics import wilson_interval
+from models.evaluation.table import DECIDED, ESTIMATED, UNTRIED, PairTable, open_table
+from models.zoo.judged import Judged
 
 SETS_READ = ("original", "fg_mask", "only_bg_t")
-# Foregrounds tried side by side, and composites in a round. Constants and no settings: the number of forward passes,
-# which the score reports, must not depend on the machine.
-_GROUP = 32
-_ROUND = 128
-
-
-@dataclass(frozen=True)
-class ChallengeData:
-    """Foregrounds with their masks and labels, and the backgrounds that each of them is put on."""
-
-    foregrounds: UInt8[np.ndarray, "n h w 3"]
-    masks: Bool[np.ndarray, "n h w"]
-    labels: Int64[np.ndarray, " n"]
-    backgrounds: UInt8[np.ndarray, "m h w 3"]
+# Pairs in a round. A constant and no setting: the number of forward passes, which the score reports, must not depend
+# on the machine.
+ROUND = 128
+# Pairs that are computed both ways before anything is judged by estimates; float32's differ by rounding alone.
+_CALIBRATION = {torch.float32: 16, torch.bfloat16: 64}
 
 
 @dataclass(frozen=True)
 class Verdicts:
-    """Which foregrounds some background fools, and how many composites it took to know."""
+    """Which foregrounds (`rows`: their indices) some background fools, which one showed it, and what it took to know.
 
-    vulnerable: Bool[np.ndarray, " n"]
-    forward_passes: int
-
-
-def open_challenge(sets: Path, *, split: str, workers: int) -> tuple[ChallengeData, list[Row]]:
-    """All foregrounds (`original` and its `fg_mask`) and backgrounds (`only_bg_t`) of a split, with the former's rows.
-
-    Raises InputError where a set is not there, or lacks a photo's mask.
+    `fooled_by` is the background that fools by most of those tried (-1: none); `forward_passes` counts the estimated
+    composites, `decided` those that were computed in float32 besides. `table` holds every margin.
     """
-    with (
-        ImageSet(sets / "original") as originals,
-        ImageSet(sets / "fg_mask") as mask_set,
-        ImageSet(sets / "only_bg_t") as background_set,
-    ):
-        rows = originals.split(split)
-        foregrounds = load_pixels(originals, rows, size=None, folder=None, workers=workers, label="foregrounds")
-        size = foregrounds.shape[1]
-        masks = load_masks(
-            mask_set, mask_set.by_id(row.id for row in rows), size=size, folder=None, workers=workers, label="masks"
+
+    rows: Int64[np.ndarray, " n"]
+    vulnerable: Bool[np.ndarray, " n"]
+    fooled_by: Int64[np.ndarray, " n"]
+    forward_passes: int
+    decided: int
+    table: PairTable
+
+
+def open_challenge(
+    sources: Mapping[str, ImageSource], *, split: str, workers: int, folder: Path | None = None
+) -> tuple[ChallengeData, int]:
+    """All foregrounds (photos of `original` with an `fg_mask`) on all backgrounds (`only_bg_t`) of a split.
+
+    Decoded once, into memory or, with a `folder`, into arrays mapped from it. Returned with them: how many photos have
+    no mask, which the official evaluator leaves out as well.
+
+    Raises InputError where a mask has no photo, or images differ in size.
+    """
+    originals, masks, behind = (sources[name] for name in SETS_READ)
+    mask_rows, background_rows = masks.split(split), behind.split(split)
+    photos = {row.id: row for row in originals.split(split)}
+    orphans = [row.name for row in mask_rows if row.id not in photos]
+    if orphans:
+        raise InputError(
+            f"{masks.folder} has {len(orphans)} masks without a photo: {orphans[0]} has none in {originals.folder}; "
+            "take the masks away, or add the photos"
         )
-        backgrounds = load_pixels(
-            background_set, background_set.split(split), size=size, folder=None, workers=workers, label="backgrounds"
-        )
-    return ChallengeData(foregrounds, masks, labels_of(rows), backgrounds), rows
+    rows = [photos[row.id] for row in mask_rows]
+    with _alone_in(folder):
+        foregrounds = load_pixels(originals, rows, **_loading(folder, "foregrounds", workers))
+        alpha = load_masks(masks, mask_rows, **_loading(folder, "masks", workers))
+        backgrounds = load_pixels(behind, background_rows, **_loading(folder, "backgrounds", workers))
+    sizes = {name: array.shape[1:3] for name, array in zip(SETS_READ, (foregrounds, alpha, backgrounds), strict=True)}
+    if len(set(sizes.values())) > 1:
+        said = ", ".join(f"{name} {height}x{width}" for name, (height, width) in sizes.items())
+        raise InputError(f"foregrounds, masks and backgrounds differ in size ({said}): give sets that belong together")
+    data = ChallengeData(
+        foregrounds=foregrounds,
+        masks=alpha,
+        labels=labels_of(rows),
+        ids=tuple(row.id for row in rows),
+        backgrounds=backgrounds,
+        background_labels=labels_of(background_rows),
+        background_ids=tuple(row.id for row in background_rows),
+    )
+    return data, len(photos) - len(rows)
+
+
+def _loading(folder: Path | None, name: str, workers: int) -> dict[str, Any]:
+    return {"size": None, "folder": folder and folder / name, "workers": workers, "label": name}
+
+
+@contextmanager
+def _alone_in(folder: Path | None) -> Iterator[None]:
+    """Parts that start together decode one after the other: the second finds all done."""
+    if folder is None:
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock"):
+        yield
 
 
 def judge_foregrounds(
-    classifier: Classifier,
+    model: Judged,
     data: ChallengeData,
     *,
     device: torch.device,
     eval_batch: int,
-    progress: Path | None = None,
+    precision: torch.dtype = torch.float32,
+    full: bool = False,
+    part: tuple[int, int] = (1, 1),
+    folder: Path | None = None,
+    identity: str = "",
+    round_pairs: int = ROUND,
 ) -> Verdicts:
     """Whether each foreground is vulnerable: whether it is misclassified on some background (its own included).
 
-    Exact: a foreground counts as robust only when it was tried on every background. Backgrounds that fooled most so far
-    are tried first; a foreground is left at the first round that fools it. With `progress`, a killed run goes on from
-    that file.
+    Exact: a foreground is robust only when it was tried on every background, and wherever rounding could decide,
+    float32 does. The backgrounds that fooled most so far are tried first, and a foreground is left once it is fooled;
+    `full` visits every pair. With a `folder`, a killed run goes on where it was (a table of another `identity` is begun
+    anew), and `part` (i of n) judges every n-th foreground alone: others may work on the rest in the same folder, and
+    a last run without `part` finds all done.
     """
-    classifier.to(device).eval()
-    on_device = _ChallengeTensors(data, device)
-    count, vulnerable, passes = len(data.labels), [], 0
-    fooled = np.zeros(len(data.backgrounds), np.int64)
-    if progress and progress.is_file():
-        state = json.loads(progress.read_text())
-        vulnerable, passes, fooled = state["vulnerable"], state["passes"], np.array(state["fooled"], np.int64)
-    with tqdm(total=count, initial=len(vulnerable), desc="challenge", unit="fg", mininterval=1.0) as bar:
-        for start in range(len(vulnerable), count, _GROUP):
-            group = np.arange(start, min(start + _GROUP, count))
-            verdicts = np.zeros(len(group), bool)
-            # Stable: among equals the index decides, so a run can be repeated.
-            order = np.argsort(-fooled, kind="stable")
-            for foregrounds, backgrounds in _rounds(group, order, verdicts):
-                wrong = on_device.are_misclassified(classifier, foregrounds, backgrounds, eval_batch=eval_batch)
-                passes += len(wrong)
-                verdicts[np.unique(foregrounds[wrong]) - start] = True
-                np.add.at(fooled, backgrounds[wrong], 1)
-                bar.set_postfix(vulnerable=int(sum(vulnerable) + verdicts.sum()), passes=passes, refresh=False)
-            vulnerable += verdicts.tolist()
-            bar.update(len(group))
-            if progress:
-                state = {"vulnerable": vulnerable, "passes": passes, "fooled": fooled.tolist()}
-                write_text_whole(progress, json.dumps(state))
-    return Verdicts(np.array(vulnerable, bool), passes)
+    first, step = part
+    if not 1 <= first <= step:
+        raise InputError(f"part {first}/{step}: expected 1/{step} to {step}/{step}")
+    rows = np.arange(first - 1, len(data.labels), step)
+    if not len(rows):
+        raise InputError(f"part {first}/{step} has no foreground: there are {len(data.labels)}, make fewer parts")
+    shape = (len(data.labels), len(data.backgrounds))
+    identity = f"{identity} {precision} {device.type}"
+    table = open_table(shape, folder, identity=identity, part=f"{first}-of-{step}")
+    margins = Margins(model, data, device=device, eval_batch=eval_batch, precision=precision)
+    _Judge(margins, data, table, rows=rows, full=full, round_pairs=round_pairs).run()
+    return _verdicts(table, rows)
 
 
-def _rounds(
-    group: Int64[np.ndarray, " g"], order: Int64[np.ndarray, " m"], verdicts: Bool[np.ndarray, " g"]
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Pairs (foreground, background) to try next: the group's unfooled on the next backgrounds, until either runs out.
+class _Judge:
+    """Fills the table until every foreground of `rows` is judged.
 
-    `verdicts` is the caller's, and changes between rounds.
+    What each row still needs is kept by row, and counted again where its pairs, or the bound, have changed.
     """
-    tried = 0
-    while tried < len(order) and not verdicts.all():
-        unfooled = group[~verdicts]
-        following = order[tried : tried + max(_ROUND // len(unfooled), 1)]
-        tried += len(following)
-        yield np.repeat(unfooled, len(following)), np.tile(following, len(unfooled))
+
+    def __init__(
+        self, margins: Margins, data: ChallengeData, table: PairTable, *, rows: np.ndarray, full: bool, round_pairs: int
+    ) -> None:
+        self._margins = margins
+        self._table = table
+        self._rows = rows
+        self._full = full
+        self._round = round_pairs
+        count, backgrounds = table.known.shape
+        self._untried = np.zeros(count, np.int64)
+        self._doubtful = np.zeros(count, np.int64)
+        self._suspect = np.zeros(count, bool)
+        self._fooled = np.zeros(count, bool)
+        self._order = BackgroundOrder(data.labels, backgrounds)
+
+    def run(self) -> None:
+        """Judge."""
+        for row in self._rows:
+            (tried,) = np.nonzero(self._table.known[row])
+            self._order.learn(np.full(len(tried), row), tried, self._table.margins[row, tried] < 0)
+        if self._table.largest_error == 0:
+            self._calibrate()
+        self._count_again(self._rows)
+        with tqdm(desc="challenge", unit="pair", mininterval=1.0, smoothing=0.02) as bar:
+            bar.update(int((self._table.known[self._rows] != UNTRIED).sum()))
+            while self._step(bar):
+                unjudged = self._rows[self._is_open()]
+                # What is left at most: a foreground that is not yet fooled may need every background.
+                bar.total = bar.n + int(self._untried[unjudged].sum())
+                bar.set_postfix(unjudged=len(unjudged), doubtful=int(self._doubtful[unjudged].sum()), refresh=False)
+
+    def _step(self, bar: "tqdm[Any]") -> bool:
+        """One round; whether there was anything left to do."""
+        is_open = self._is_open()
+        suspects = self._rows[is_open & self._suspect[self._rows]]
+        trying = self._rows[is_open & (self._untried[self._rows] > 0) & (self._full | ~self._suspect[self._rows])]
+        doubted = self._rows[is_open & (self._doubtful[self._rows] > 0)]
+        # A likely fool is decided before its foreground is tried further, but in full batches.
+        if len(suspects) and not self._full and (len(suspects) >= DECIDING or not len(trying)):
+            self._decide(suspects, each=1)
+        elif len(trying):
+            bar.update(self._estimate(trying))
+        elif len(doubted):
+            self._decide(doubted[: self._round], each=max(self._round // len(doubted), 1))
+        else:
+            return False
+        return True
+
+    def _is_open(self) -> Bool[np.ndarray, " r"]:
+        return ~self._fooled[self._rows] | self._full
+
+    def _estimate(self, trying: np.ndarray) -> int:
+        chosen = trying[np.argsort(-self._untried[trying], kind="stable")][: self._round]
+        tried = self._table.known.shape[1] - int(self._untried[chosen[0]])
+        # Few at first: the first background that fools makes the rest needless.
+        each = min(max(self._round // len(chosen), 1), 1 + tried) if not self._full else -(-self._round // len(chosen))
+        foregrounds, backgrounds = self._order.next_pairs(chosen, self._table.known[chosen] == UNTRIED, each=each)
+        margins = self._margins.estimate(foregrounds, backgrounds)
+        self._table.record(foregrounds, backgrounds, margins, known=ESTIMATED)
+        self._order.learn(foregrounds, backgrounds, margins < 0)
+        self._count_again(chosen)
+        return len(foregrounds)
+
+    def _decide(self, rows: np.ndarray, *, each: int) -> None:
+        scores = np.where(self._table.doubtful(rows), -self._table.margins[rows].astype(np.float64), -np.inf)
+        foregrounds, backgrounds = best_pairs(rows, scores, each=each)
+        before = self._table.bound
+        margins = self._margins.decide(foregrounds, backgrounds)
+        self._table.record(foregrounds, backgrounds, margins, known=DECIDED)
+        self._count_again(rows if self._table.bound == before else self._rows)
+
+    def _calibrate(self) -> None:
+        """Compute some pairs both ways: how far estimates are off."""
+        width = self._table.known.shape[1]
+        pairs = len(self._rows) * width
+        # Any pairs will do; always the same, so that a run can be repeated.
+        drawn = np.random.default_rng(0).choice(pairs, min(_CALIBRATION[self._margins.precision], pairs), replace=False)
+        foregrounds, backgrounds = self._rows[drawn // width], drawn % width
+        estimated = self._margins.estimate(foregrounds, backgrounds)
+        self._table.record(foregrounds, backgrounds, estimated, known=ESTIMATED)
+        margins = self._margins.decide(foregrounds, backgrounds)
+        self._table.record(foregrounds, backgrounds, margins, known=DECIDED)
+        self._order.learn(foregrounds, backgrounds, margins < 0)
+
+    def _count_again(self, rows: np.ndarray) -> None:
+        for some in np.array_split(rows, -(-len(rows) // 256)):
+            doubtful = self._table.doubtful(some)
+            self._untried[some] = (self._table.known[some] == UNTRIED).sum(1)
+            self._doubtful[some] = doubtful.sum(1)
+            self._suspect[some] = (doubtful & (self._table.margins[some] < 0)).any(1)
+            self._fooled[some] = self._table.fooled(some).any(1)
 
 
-class _ChallengeTensors:
-    """The challenge's images on the device, composited and classified there."""
-
-    def __init__(self, data: ChallengeData, device: torch.device) -> None:
-        def images(pixels: np.ndarray) -> Tensor:
-            return torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2)
-
-        self.foregrounds = images(data.foregrounds)
-        self.backgrounds = images(data.backgrounds)
-        self.masks = torch.from_numpy(data.masks).to(device)[:, None]
-        self.labels = torch.from_numpy(data.labels).to(device)
-
-    @torch.inference_mode()
-    def are_misclassified(
-        self, classifier: Classifier, foregrounds: np.ndarray, backgrounds: np.ndarray, *, eval_batch: int
-    ) -> Bool[np.ndarray, " pairs"]:
-        """Whether each pair's composite is not classified as the foreground's class, in float32."""
-        wrong = []
-        with exact_arithmetic():
-            for start in range(0, len(foregrounds), eval_batch):
-                fg = torch.from_numpy(foregrounds[start : start + eval_batch]).to(self.labels.device)
-                bg = torch.from_numpy(backgrounds[start : start + eval_batch]).to(self.labels.device)
-                composites = paste_foreground(self.backgrounds[bg], self.foregrounds[fg], self.masks[fg])
-                predictions = classifier(composites.float().div_(255)).argmax(1)
-                wrong.append((predictions != self.labels[fg]).cpu())
-        return torch.cat(wrong).numpy()
+def _verdicts(table: PairTable, rows: np.ndarray) -> Verdicts:
+    fooled = table.fooled(rows)
+    worst = np.where(fooled, table.margins[rows], np.inf).argmin(1)
+    vulnerable = np.asarray(fooled.any(1))
+    return Verdicts(
+        rows=rows,
+        vulnerable=vulnerable,
+        fooled_by=np.where(vulnerable, worst, -1),
+        forward_passes=int((table.known[rows] != UNTRIED).sum()),
+        decided=int((table.known[rows] == DECIDED).sum()),
+        table=table,
+    )
 
 
-def challenge_score(verdicts: Verdicts, data: ChallengeData, rows: list[Row]) -> dict[str, Any]:
-    """The verdicts as a score: challenge accuracy (1 - vulnerable / count), by class, and one row a foreground."""
-    return {
+def challenge_score(verdicts: Verdicts, data: ChallengeData, *, full: bool = False) -> dict[str, Any]:
+    """The verdicts as a score: challenge accuracy (1 - vulnerable / count), by class, and one row a foreground.
+
+    A foreground's `fooled_by` is the background of those tried that fooled by the largest margin. With `full` (every
+    pair was visited) there are fooling rates: of each foreground over all backgrounds, and of each background over all
+    foregrounds and over those of other classes than its own (the paper's figure 5).
+    """
+    labels = data.labels[verdicts.rows]
+    score: dict[str, Any] = {
         **_summary(verdicts.vulnerable),
         "backgrounds": len(data.backgrounds),
         "forward_passes": verdicts.forward_passes,
-        "per_class": summary_by_class(verdicts.vulnerable, data.labels, _summary),
-        "foregrounds": [
-            {"id": row.id, "label": row.label, "vulnerable": bool(vulnerable)}
-            for row, vulnerable in zip(rows, verdicts.vulnerable, strict=True)
-        ],
+        "decided_in_float32": verdicts.decided,
+        "per_class": summary_by_class(verdicts.vulnerable, labels, _summary),
     }
+    foregrounds = [
+        {
+            "id": data.ids[row],
+            "label": int(data.labels[row]),
+            "vulnerable": bool(vulnerable),
+            "fooled_by": data.background_ids[by] if by >= 0 else None,
+        }
+        for row, vulnerable, by in zip(verdicts.rows, verdicts.vulnerable, verdicts.fooled_by, strict=True)
+    ]
+    if full:
+        fooled = verdicts.table.fooled(verdicts.rows)
+        for cells, rate in zip(foregrounds, fooled.mean(1).tolist(), strict=True):
+            cells["fooling_rate"] = rate
+        score["background_rates"] = _background_rates(fooled, labels, data)
+    return score | {"foregrounds": foregrounds}
+
+
+def _background_rates(
+    fooled: Bool[np.ndarray, "r m"], labels: Int64[np.ndarray, " r"], data: ChallengeData
+) -> list[dict[str, Any]]:
+    others = labels[:, None] != data.background_labels
+    of_others = (fooled & others).sum(0) / np.maximum(others.sum(0), 1)
+    cells = zip(data.background_ids, data.background_labels, fooled.mean(0), of_others, strict=True)
+    return [
+        {"id": name, "label": int(label), "fooling_rate": float(rate), "fooling_rate_other_classes": float(other)}
+        for name, label, rate, other in cells
+    ]
 
 
 def _summary(vulnerable: Bool[np.ndarray, " n"]) -> dict[str, Any]:
+    count = len(vulnerable)
     return {
         "challenge_accuracy": 1 - float(vulnerable.mean()),
+        "interval": wilson_interval(int((~vulnerable).sum()), count),
         "vulnerable": int(vulnerable.sum()),
-        "count": len(vulnerable),
+        "count": count,
     }

@@ -1,56 +1,180 @@
-"""Accuracy on the variants of ImageNet-9, and the gap that backgrounds make.
+"""Accuracy on the variants of ImageNet-9, the gap that backgrounds make, and what a background changes in a photo.
 
-Source: Xiao et al. 2021, table 2 and section 3.
+Source: Xiao et al. 2021, table 2 and section 3; the predictions are those of the official evaluator.
 """
 
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float32, Int64, UInt8
 from tqdm import tqdm
 
-from bgdata.compose.variants import VARIANTS
-from bgdata.pixels import load_pixels
-from bgdata.shards import ImageSet
-from models.classifiers import Classifier
+from bgdata.errors import InputError
+from bgdata.labels import CLASS_COUNT
+from bgdata.pixels import ImageSource, load_pixels
 from models.devices import exact_arithmetic
-from models.evaluation.accuracy import labels_of, predict_labels, summary_by_class
+from models.evaluation.accuracy import labels_of, summary_by_class
+from models.evaluation.statistics import count_pairs, expected_calibration_error, paired_gap, wilson_interval
+from models.zoo.judged import Judged
+
+# Which variants of a photo are compared: each with its original, and the two that make the BG-gap.
+_REFERENCE = "original"
+_GAP = ("mixed_same", "mixed_rand")
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A model's predictions on one variant, image by image, in the order of `ids`.
+
+    `predicted` is 0 to 8, or 9 for none of the nine; `among_nine` is the best of the nine; `confidence` is the
+    probability of the predicted class.
+    """
+
+    ids: Sequence[str]
+    labels: Int64[np.ndarray, " n"]
+    predicted: Int64[np.ndarray, " n"]
+    among_nine: Int64[np.ndarray, " n"]
+    confidence: Float32[np.ndarray, " n"]
+
+    @property
+    def correct(self) -> Bool[np.ndarray, " n"]:
+        """Whether each image was classified as what it is."""
+        return self.predicted == self.labels
 
 
 def judge_variants(
-    classifier: Classifier, sets: Path, *, split: str, device: torch.device, eval_batch: int, workers: int
-) -> dict[str, dict[str, Any]]:
-    """Accuracy, with counts and by class, on each variant under `sets`, in float32, one variant in memory at a time.
+    model: Judged,
+    sources: Mapping[str, ImageSource],
+    *,
+    split: str,
+    device: torch.device,
+    eval_batch: int,
+    workers: int,
+) -> dict[str, Judgement]:
+    """A model's predictions on each of the given variants, in float32, one variant in memory at a time.
 
-    Raises InputError where a variant is not there.
+    Raises InputError where a set cannot be read, or the model has other outputs than it should.
     """
-    classifier.to(device)
+    model.to(device).eval()
+    judgements = {}
+    for variant, source in tqdm(sources.items(), desc="variants", unit="set"):
+        rows = source.split(split)
+        pixels = load_pixels(source, rows, size=None, folder=None, workers=workers, label=variant)
+        predicted, among_nine, confidence = predict(model, pixels, device=device, batch=eval_batch)
+        ids = [row.id for row in rows]
+        if len(set(ids)) < len(ids):
+            raise InputError(f"{source.folder} has two images of one photo: each photo stands once in a variant")
+        judgements[variant] = Judgement(ids, labels_of(rows), predicted, among_nine, confidence)
+    return judgements
+
+
+def predict(
+    model: Judged, pixels: UInt8[np.ndarray, "n h w 3"], *, device: torch.device, batch: int
+) -> tuple[Int64[np.ndarray, " n"], Int64[np.ndarray, " n"], Float32[np.ndarray, " n"]]:
+    """Predicted class, best of the nine, and the former's probability of each image; the model lies on `device`."""
+    parts = []
+    with torch.inference_mode(), exact_arithmetic():
+        for start in range(0, len(pixels), batch):
+            images = torch.from_numpy(np.array(pixels[start : start + batch])).to(device).permute(0, 3, 1, 2)
+            raw = model(images.float().div_(255))
+            logits = model.class_logits(raw)
+            predicted = logits.argmax(1)
+            confidence = model.class_probabilities(raw).gather(1, predicted[:, None])[:, 0]
+            parts.append((predicted.cpu(), logits[:, :CLASS_COUNT].argmax(1).cpu(), confidence.float().cpu()))
+    predicted_all, among_nine, confidences = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
+    return predicted_all, among_nine, confidences
+
+
+def in9_score(judgements: Mapping[str, Judgement], *, among_nine: bool) -> dict[str, Any]:
+    """The judgements as a score: by variant, the BG-gap with its interval, and what changes from variant to variant.
+
+    `among_nine` adds, apart, the accuracy of choosing among the nine classes' outputs only (ImageNet's models).
+    """
+    score: dict[str, Any] = {
+        "variants": {
+            variant: variant_score(judgement, among_nine=among_nine) for variant, judgement in judgements.items()
+        },
+        "bg_gap": bg_gap(judgements),
+        "chance": 1 / CLASS_COUNT,
+    }
+    if score["bg_gap"] is not None:
+        same, rand = (judgements[variant] for variant in _GAP)
+        score["bg_gap_paired"] = paired_gap(*_paired(same, rand, "correct"))
+    score["transitions"] = {
+        f"{first} to {second}": transitions(judgements[first], judgements[second])
+        for first, second in _comparisons(judgements)
+    }
+    return score
+
+
+def variant_score(judgement: Judgement, *, among_nine: bool) -> dict[str, Any]:
+    """Accuracy with its interval, by class, the worst class, calibration, and the confusion matrix of one variant.
+
+    The confusion's rows are the true class, its columns the predicted one; a tenth column is none of the nine.
+    """
+    per_class = summary_by_class(judgement.correct, judgement.labels, _accuracy)
+    worst = min(per_class, key=lambda folder: per_class[folder]["accuracy"])
+    score = _accuracy(judgement.correct) | {
+        "per_class": per_class,
+        "worst_class": {"class": worst, "accuracy": per_class[worst]["accuracy"]},
+        "ece": expected_calibration_error(judgement.confidence, judgement.correct),
+        "confusion": count_pairs(
+            judgement.labels, judgement.predicted, height=CLASS_COUNT, width=CLASS_COUNT + among_nine
+        ),
+    }
+    if among_nine:
+        score["among_nine"] = _accuracy(judgement.among_nine == judgement.labels)
+    return score
+
+
+def bg_gap(judgements: Mapping[str, Judgement]) -> float | None:
+    """accuracy(mixed_same) - accuracy(mixed_rand): what a background of the right class is worth; None without them."""
+    if any(variant not in judgements for variant in _GAP):
+        return None
+    same, rand = (judgements[variant].correct.mean() for variant in _GAP)
+    return float(same - rand)
+
+
+def transitions(first: Judgement, second: Judgement) -> dict[str, Any]:
+    """How predictions move between two variants of the same photos.
+
+    `predictions` counts photos by the class in the first (rows) and in the second (columns; a tenth is none of
+    the nine); `lost` were right in the first alone, `won` in the second alone.
+    """
+    before, after = _paired(first, second, "predicted")
+    was, is_now = _paired(first, second, "correct")
+    side = CLASS_COUNT + 1
     return {
-        variant: _judge_variant(
-            classifier, sets / variant, split=split, device=device, eval_batch=eval_batch, workers=workers
-        )
-        for variant in tqdm(VARIANTS, desc="variants", unit="set")
+        "photos": len(before),
+        "kept_right": int((was & is_now).sum()),
+        "lost": int((was & ~is_now).sum()),
+        "won": int((~was & is_now).sum()),
+        "kept_wrong": int((~was & ~is_now).sum()),
+        "predictions": count_pairs(before, after, height=side, width=side),
     }
 
 
-def bg_gap(variants: dict[str, dict[str, Any]]) -> float:
-    """accuracy(mixed_same) - accuracy(mixed_rand): what a background of the right class is worth."""
-    return float(variants["mixed_same"]["accuracy"] - variants["mixed_rand"]["accuracy"])
+def _comparisons(judgements: Mapping[str, Judgement]) -> list[tuple[str, str]]:
+    pairs = [(_REFERENCE, variant) for variant in judgements if variant != _REFERENCE] + [_GAP]
+    return [pair for pair in pairs if all(variant in judgements for variant in pair)]
 
 
-def _judge_variant(
-    classifier: Classifier, folder: Path, *, split: str, device: torch.device, eval_batch: int, workers: int
-) -> dict[str, Any]:
-    with ImageSet(folder) as images:
-        rows = images.split(split)
-        pixels = load_pixels(images, rows, size=None, folder=None, workers=workers, label=folder.name)
-    labels = labels_of(rows)
-    with exact_arithmetic():
-        correct = predict_labels(classifier, pixels, device=device, batch=eval_batch) == labels
-    return _accuracy(correct) | {"per_class": summary_by_class(correct, labels, _accuracy)}
+def _paired(first: Judgement, second: Judgement, column: str) -> tuple[np.ndarray, np.ndarray]:
+    """A column of both judgements for the photos that both have."""
+    place = {photo: index for index, photo in enumerate(second.ids)}
+    pairs = [(index, place[photo]) for index, photo in enumerate(first.ids) if photo in place]
+    left, right = np.array(pairs, np.int64).reshape(-1, 2).T
+    return getattr(first, column)[left], getattr(second, column)[right]
 
 
 def _accuracy(correct: Bool[np.ndarray, " n"]) -> dict[str, Any]:
-    return {"accuracy": float(correct.mean()), "correct": int(correct.sum()), "count": len(correct)}
+    hits, count = int(correct.sum()), len(correct)
+    return {
+        "accuracy": float(correct.mean()),
+        "correct": hits,
+        "count": count,
+        "interval": wilson_interval(hits, count),
+    }

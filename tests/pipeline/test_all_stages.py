@@ -40,8 +40,9 @@ from tests.conftest import ROOT
 
 RECIPES = ("original", "dynamic")
 MIXES = ("mixup", "cutmix")
-SHARED = ("__init__", "_stage", "params")
-STAGES = sorted(path.stem for path in (ROOT / "pipeline").glob("*.py") if path.stem not in SHARED)
+STAGES = sorted(
+    path.stem for path in (ROOT / "pipeline").glob("*.py") if not path.stem.startswith("_") and path.stem != "params"
+)
 
 
 def write_params(folder: Path) -> None:
@@ -89,7 +90,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
             mix.main(argparse.Namespace(method=method))
         for stage in (train, evaluate, challenge):
             for recipe in RECIPES:
-                stage.main(argparse.Namespace(recipe=recipe))
+                stage.main(argparse.Namespace(recipe=recipe, data=None))
         report.main(argparse.Namespace())
     return folder
 

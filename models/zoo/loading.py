@@ -1,0 +1,160 @@
+"""Any model, from the words of a command line: what it is made of, how its images are prepared, where it came from."""
+
+import dataclasses
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from bgdata.errors import InputError
+from bgdata.labels import CLASS_COUNT
+from models.checkpoints import file_sha256, load_classifier
+from models.classifiers import head_keys, load_weights, read_torch_file
+from models.zoo.judged import (
+    IMAGENET_CLASSES,
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    IN9_MEAN,
+    IN9_STD,
+    Judged,
+    judged_classifier,
+)
+from models.zoo.networks import build_network
+from models.zoo.programs import load_entry, load_exported, load_torchscript
+from models.zoo.states import Weights, is_program, read_weights
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """Which model: a name with published weights, a name with a checkpoint, a program, or a Python function.
+
+    `in9`: nine outputs, else ImageNet's thousand. `mean`, `std` (RGB) and `size` (the side that images are resized to,
+    pixels) override what the model says of itself.
+    """
+
+    checkpoint: Path | None = None
+    arch: str = "resnet50"
+    weights: str | None = None
+    entry: str | None = None
+    in9: bool = False
+    mean: Sequence[float] | None = None
+    std: Sequence[float] | None = None
+    size: int | None = None
+
+    @property
+    def classes(self) -> int:
+        """How many outputs the model is said to have."""
+        return CLASS_COUNT if self.in9 else IMAGENET_CLASSES
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How a network's images are prepared: statistics of RGB in [0, 1], and the side in pixels (None: as they come)."""
+
+    mean: Sequence[float]
+    std: Sequence[float]
+    size: int | None = None
+
+
+def load_judged(source: ModelSource) -> tuple[Judged, dict[str, Any]]:
+    """The model on the CPU in evaluation mode, and a record of what it is (for result files).
+
+    Images are normalised, in this order of precedence, by what `source` says; by what the checkpoint holds (our own
+    record, MadryLab's normaliser); for pretrained weights and timm's thousand-class networks by their publisher's
+    metadata; else as the official evaluator does, by the statistics of ImageNet (1000 classes) or IN-9 (9). A
+    function's network is given images in [0, 1] as they are.
+
+    Raises InputError where it cannot be loaded, does not fit, or is not said well.
+    """
+    if source.entry is not None:
+        network: nn.Module = load_entry(source.entry, source.checkpoint)
+        preparation, record = Preparation((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)), {"entry": source.entry}
+    elif source.checkpoint is None:
+        named = build_network(source.arch, classes=source.classes, weights=source.weights or "default")
+        network, preparation = named.network, Preparation(named.mean, named.std, named.size)
+        record = {"arch": f"{named.library}:{named.arch}", "weights": str(named.weights)}
+    else:
+        network, preparation, record = _from_checkpoint(source, source.checkpoint)
+    if source.checkpoint is not None:
+        record |= {"checkpoint": source.checkpoint.name, "checkpoint_sha256": file_sha256(source.checkpoint)}
+    return _assemble(network, preparation, source, record)
+
+
+def _assemble(
+    network: nn.Module, preparation: Preparation, source: ModelSource, record: dict[str, Any]
+) -> tuple[Judged, dict[str, Any]]:
+    said = {key: getattr(source, key) for key in ("mean", "std", "size") if getattr(source, key) is not None}
+    final = dataclasses.replace(preparation, **said)
+    if len(final.mean) != 3 or len(final.std) != 3 or not all(value > 0 for value in final.std):
+        raise InputError(f"mean {final.mean} and std {final.std}: expected three numbers each (RGB), std above 0")
+    judged = Judged(network, classes=source.classes, mean=final.mean, std=final.std, size=final.size).eval()
+    return judged, record | {"classes": source.classes, "mean": [*final.mean], "std": [*final.std], "size": final.size}
+
+
+def _from_checkpoint(source: ModelSource, checkpoint: Path) -> tuple[nn.Module, Preparation, dict[str, Any]]:
+    if not checkpoint.is_file():
+        raise InputError(f"{checkpoint} is missing: give a file of weights, or a name as --weights")
+    if source.weights is not None:
+        raise InputError("both a checkpoint and published weights were given: choose one")
+    official = Preparation(IN9_MEAN, IN9_STD) if source.in9 else Preparation(IMAGENET_MEAN, IMAGENET_STD)
+    kind = is_program(checkpoint)
+    if kind is not None:
+        program = load_torchscript(checkpoint) if kind == "torchscript" else load_exported(checkpoint)
+        return program, dataclasses.replace(official, size=program.side), {"program": kind}
+    if _is_ours(checkpoint):
+        return _from_our_training(source, checkpoint)
+    weights = read_weights(checkpoint)
+    named = build_network(source.arch, classes=source.classes)
+    _check_head(named.network, weights, source, checkpoint)
+    load_weights(named.network, weights.state, source=str(checkpoint), new_head=False)
+    size = named.size if named.library == "timm" else None
+    published = Preparation(named.mean, named.std, size) if not source.in9 else dataclasses.replace(official, size=size)
+    if weights.mean is not None and weights.std is not None:
+        published = dataclasses.replace(published, mean=weights.mean, std=weights.std)
+    return named.network, published, {"arch": f"{named.library}:{named.arch}"}
+
+
+def _is_ours(checkpoint: Path) -> bool:
+    if checkpoint.suffix == ".safetensors":
+        return False
+    try:
+        content = read_torch_file(checkpoint)
+    except InputError:  # `read_weights` knows more types, and says what is wrong
+        return False
+    return isinstance(content, dict) and {"state_dict", "arch", "input_size", "classes", "recipe"} <= content.keys()
+
+
+def _from_our_training(source: ModelSource, checkpoint: Path) -> tuple[nn.Module, Preparation, dict[str, Any]]:
+    classifier, content = load_classifier(checkpoint)
+    if classifier.classes != source.classes:
+        raise InputError(_other_classes(checkpoint, classifier.classes, source))
+    judged = judged_classifier(classifier)
+    preparation = Preparation(judged.mean.flatten().tolist(), judged.std.flatten().tolist(), judged.size)
+    return judged.network, preparation, {"arch": classifier.arch, "recipe": content["recipe"], "seed": content["seed"]}
+
+
+def _check_head(network: nn.Module, weights: Weights, source: ModelSource, checkpoint: Path) -> None:
+    bias = head_keys(network)[1]
+    if bias in weights.state and weights.state[bias].shape[:1] != (source.classes,):
+        raise InputError(_other_classes(checkpoint, weights.state[bias].shape[0], source))
+
+
+def _other_classes(checkpoint: Path, found: int, source: ModelSource) -> str:
+    advice = {CLASS_COUNT: "say --in9", IMAGENET_CLASSES: "leave out --in9"}
+    return (
+        f"{checkpoint} has {found} classes, expected {source.classes}: "
+        f"{advice.get(found, 'the judges know 9 (IN-9) and 1000 (ImageNet) classes')}"
+    )
+
+
+def state_sha256(network: nn.Module) -> str:
+    """The SHA-256 of all weights and buffers of a network, with their names."""
+    digest = hashlib.sha256()
+    for name, value in sorted(network.state_dict().items()):
+        digest.update(f"\0{name}\0{value.dtype}\0".encode())
+        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,255 @@
+"""Any model: what files and names lead to, what is refused, and how outputs are read."""
+
+import pickle
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import torchvision
+from safetensors.torch import save_file
+from torch import nn
+
+from bgdata.errors import InputError
+from bgdata.labels import in9_label_by_imagenet_index
+from models.checkpoints import save_classifier
+from models.classifiers import build_classifier
+from models.zoo.folding import fold_batch_norms
+from models.zoo.judged import IMAGENET_MEAN, IMAGENET_STD, IN9_MEAN, IN9_STD, Judged, judged_classifier
+from models.zoo.loading import ModelSource, load_judged, state_sha256
+
+IMAGES = torch.rand(3, 3, 48, 48, generator=torch.Generator().manual_seed(0))
+# The smallest of torchvision's networks.
+ARCH = "shufflenet_v2_x0_5"
+Save = Callable[[nn.Module, Path], None]
+
+
+@pytest.fixture(scope="module")
+def network() -> nn.Module:
+    """Nine classes."""
+    torch.manual_seed(0)
+    return torchvision.models.get_model(ARCH, num_classes=9).eval()
+
+
+def normalised(mean: tuple[float, ...], std: tuple[float, ...]) -> torch.Tensor:
+    return (IMAGES - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
+
+
+def save_madry(network: nn.Module, path: Path) -> None:
+    """As the robustness library's AttackerModel in DataParallel is saved: the network twice, and its normaliser."""
+    state = {}
+    for key, value in network.state_dict().items():
+        state |= {f"module.model.{key}": value, f"module.attacker.model.{key}": value}
+    for place in ("normalizer", "attacker.normalize"):
+        state[f"module.{place}.new_mean"] = torch.tensor([0.5, 0.4, 0.3]).view(3, 1, 1)
+        state[f"module.{place}.new_std"] = torch.tensor([0.2, 0.25, 0.3]).view(3, 1, 1)
+    torch.save({"model": state, "epoch": 3, "nat_prec1": torch.tensor(90.0), "optimizer": {"state": {}}}, path)
+
+
+def save_prefixed(key: str | None, prefix: str) -> Save:
+    def save(network: nn.Module, path: Path) -> None:
+        state = {f"{prefix}{name}": value for name, value in network.state_dict().items()}
+        torch.save(state if key is None else {key: state, "epoch": 1}, path)
+
+    return save
+
+
+def save_torchscript(network: nn.Module, path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.trace(network, IMAGES).save(path)
+
+
+FILES: dict[str, Save] = {
+    "plain.pt": save_prefixed(None, ""),
+    "state.pt": save_prefixed("state_dict", "module."),
+    "model_state.pt": save_prefixed("model_state_dict", ""),
+    "compiled.pt": save_prefixed("state_dict", "_orig_mod."),
+    "wrapped.pt": save_prefixed("model", "module.model."),
+    "weights.safetensors": lambda network, path: save_file(dict(network.state_dict()), path),
+    "script.pt": save_torchscript,
+    "exported.pt2": lambda network, path: torch.export.save(torch.export.export(network, (IMAGES[:2],)), path),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_weights_and_programs_answer_as_the_network(name: str, network: nn.Module, tmp_path: Path) -> None:
+    FILES[name](network, tmp_path / name)
+    judged, record = load_judged(ModelSource(checkpoint=tmp_path / name, arch=ARCH, in9=True))
+    with torch.inference_mode():
+        expected = network(normalised(IN9_MEAN, IN9_STD))
+        assert torch.allclose(judged(IMAGES), expected, atol=1e-4)
+    assert record["classes"] == 9
+    assert len(record["checkpoint_sha256"]) == 64
+    assert len(state_sha256(judged)) == 64
+
+
+def test_madrylabs_normaliser_is_taken_from_the_file(network: nn.Module, tmp_path: Path) -> None:
+    save_madry(network, tmp_path / "madry.pt")
+    judged, record = load_judged(ModelSource(checkpoint=tmp_path / "madry.pt", arch=ARCH, in9=True))
+    with torch.inference_mode():
+        assert torch.allclose(judged(IMAGES), network(normalised((0.5, 0.4, 0.3), (0.2, 0.25, 0.3))), atol=1e-4)
+    assert record["mean"] == pytest.approx([0.5, 0.4, 0.3])
+    said, _ = load_judged(
+        ModelSource(
+            checkpoint=tmp_path / "madry.pt", arch=ARCH, in9=True, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), size=32
+        )
+    )
+    assert said.mean.flatten().tolist() == [0, 0, 0]
+    assert said.size == 32
+
+
+def test_our_checkpoints_bring_all_that_they_need(tmp_path: Path) -> None:
+    classifier = build_classifier("resnet10", input_size=32, seed=1).eval()
+    save_classifier(tmp_path / "model.pt", classifier, {"recipe": "dynamic", "seed": 1})
+    judged, record = load_judged(ModelSource(checkpoint=tmp_path / "model.pt", in9=True))
+    with torch.inference_mode():
+        assert torch.equal(judged(IMAGES), classifier(IMAGES))
+        assert torch.equal(judged_classifier(classifier)(IMAGES), classifier(IMAGES))
+    assert (record["arch"], record["recipe"], record["size"]) == ("resnet10", "dynamic", 32)
+    with pytest.raises(InputError, match="has 9 classes, expected 1000: say --in9"):
+        load_judged(ModelSource(checkpoint=tmp_path / "model.pt"))
+
+
+def test_timm_names_bring_their_preprocessing(tmp_path: Path) -> None:
+    import timm
+
+    network = timm.create_model("test_vit", pretrained=False, num_classes=1000).eval()
+    torch.save(network.state_dict(), tmp_path / "vit.pt")
+    judged, record = load_judged(ModelSource(checkpoint=tmp_path / "vit.pt", arch="timm:test_vit"))
+    config = network.pretrained_cfg
+    assert record["arch"] == "timm:test_vit"
+    assert (record["mean"], record["size"]) == ([*config["mean"]], config["input_size"][-1])
+    assert judged(IMAGES).shape == (3, 1000)
+
+
+def test_a_function_of_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "their_models.py").write_text(
+        "import torch\n"
+        "def nine():\n    return lambda images: images.mean((2, 3)).repeat(1, 3)\n"
+        "def from_file(path):\n    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 9))\n"
+        "def number():\n    return 5\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    judged, record = load_judged(ModelSource(entry="their_models:nine", in9=True))
+    assert torch.allclose(judged(IMAGES), IMAGES.mean((2, 3)).repeat(1, 3))
+    assert record["entry"] == "their_models:nine"
+    for entry in ("their_models:eight", "nowhere:nine", "their_models"):
+        with pytest.raises(InputError, match="no function that can be imported"):
+            load_judged(ModelSource(entry=entry, in9=True))
+    with pytest.raises(InputError, match="returned int, expected a network"):
+        load_judged(ModelSource(entry="their_models:number", in9=True))
+    with pytest.raises(InputError, match="gives 9 outputs an image, expected 1000"):
+        load_judged(ModelSource(entry="their_models:nine"))[0](IMAGES)
+    sys.modules.pop("their_models")
+
+
+def test_what_does_not_fit_is_listed(network: nn.Module, tmp_path: Path) -> None:
+    state = dict(network.state_dict())
+    state["conv1.0.wieght"] = state.pop("conv1.0.weight")
+    torch.save(state, tmp_path / "renamed.pt")
+    with pytest.raises(InputError) as error:
+        load_judged(ModelSource(checkpoint=tmp_path / "renamed.pt", arch=ARCH, in9=True))
+    assert "missing: conv1.0.weight" in str(error.value)
+    assert "unexpected: conv1.0.wieght" in str(error.value)
+    torch.save(network.state_dict(), tmp_path / "nine.pt")
+    with pytest.raises(InputError, match=r"nine.pt has 9 classes, expected 1000: say --in9"):
+        load_judged(ModelSource(checkpoint=tmp_path / "nine.pt", arch=ARCH))
+    save_madry(network, tmp_path / "madry.pt")
+    content = torch.load(tmp_path / "madry.pt")
+    content["model"]["module.attacker.model.conv1.0.weight"] = torch.zeros(1)
+    torch.save(content, tmp_path / "madry.pt")
+    with pytest.raises(InputError, match=r"unexpected: attacker\.model\.conv1\.0\.weight"):
+        load_judged(ModelSource(checkpoint=tmp_path / "madry.pt", arch=ARCH, in9=True))
+
+
+class Print:
+    """A pickle that runs code."""
+
+    def __reduce__(self):
+        return print, ("code ran",)
+
+
+def test_files_that_are_no_weights_get_a_sentence(
+    network: nn.Module, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save({"state_dict": network.state_dict(), "extra": Print()}, tmp_path / "code.pt")
+    (tmp_path / "old.pt").write_bytes(pickle.dumps(Print(), protocol=2))
+    (tmp_path / "page.safetensors").write_bytes(b"<html>not found</html>")
+    torch.save({"epoch": 3}, tmp_path / "none.pt")
+    (tmp_path / "cut.pt2").write_bytes(b"PK")
+    for name, sentence in {
+        "code.pt": "which could run code when loaded",
+        "old.pt": "which could run code when loaded",
+        "page.safetensors": "no safetensors file, or was cut short",
+        "none.pt": "holds no state dict",
+        "cut.pt2": "no PyTorch checkpoint",
+        "nowhere.pt": "nowhere.pt is missing",
+    }.items():
+        with pytest.raises(InputError, match=sentence):
+            load_judged(ModelSource(checkpoint=tmp_path / name, arch=ARCH, in9=True))
+    assert "code ran" not in capsys.readouterr().out
+
+
+def test_an_exported_program_with_python_objects_is_refused(network: nn.Module, tmp_path: Path) -> None:
+    import zipfile
+
+    path = tmp_path / "code.pt2"
+    torch.export.save(torch.export.export(network, (IMAGES[:2],)), path)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("code/data/constants/opaque_obj_0", pickle.dumps(Print()))
+    with pytest.raises(InputError, match=r"opaque_obj_0.*could run code"):
+        load_judged(ModelSource(checkpoint=path, arch=ARCH, in9=True))
+
+
+def test_names_that_are_unknown_get_a_sentence(tmp_path: Path, network: nn.Module) -> None:
+    torch.save(network.state_dict(), tmp_path / "nine.pt")
+    for source, sentence in (
+        (ModelSource(arch="resnet5", weights="x"), r"is called 'resnet5': try .*resnet50"),
+        (ModelSource(arch="hub:resnet50"), "names no library"),
+        (ModelSource(arch="resnet50", weights="IMAGENET_V2"), "expected one of IMAGENET1K_V1"),
+        (ModelSource(arch="resnet50", in9=True), "has 1000 classes, 9 were asked for"),
+        (ModelSource(checkpoint=tmp_path / "nine.pt", weights="x", in9=True), "choose one"),
+        (ModelSource(checkpoint=tmp_path / "nine.pt", arch=ARCH, in9=True, std=(0.0, 1.0, 1.0)), "std above 0"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            load_judged(source)
+
+
+def test_a_thousand_classes_are_read_as_the_official_evaluator_reads_them() -> None:
+    logits = torch.randn(500, 1000, generator=torch.Generator().manual_seed(1))
+    model = Judged(nn.Identity(), classes=1000, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+    mapping = torch.tensor([9 if label is None else label for label in in9_label_by_imagenet_index()])
+    assert torch.equal(model.class_logits(logits).argmax(1), mapping[logits.argmax(1)])
+    nine = model.among_nine().class_logits(logits)
+    assert nine.shape == (500, 9)
+    assert torch.equal(nine, model.class_logits(logits)[:, :9])
+    inside = logits.masked_fill(mapping == 9, -torch.inf)
+    assert torch.equal(nine.argmax(1), mapping[inside.argmax(1)])
+    by_hand = torch.zeros(500, 10).index_add_(1, mapping, logits.softmax(1))
+    assert torch.allclose(model.class_probabilities(logits), by_hand, atol=1e-6)
+
+
+@pytest.mark.parametrize("arch", [ARCH, "resnet18", "mobilenet_v3_small", "efficientnet_b0", "densenet121"])
+def test_folding_keeps_the_function(arch: str) -> None:
+    torch.manual_seed(0)
+    network = torchvision.models.get_model(arch, num_classes=9)
+    network(torch.rand(4, 3, 64, 64))  # so that the batch norms have statistics
+    network.eval()
+    folded = fold_batch_norms(network)
+    assert folded is not None
+    with torch.inference_mode():
+        expected = network(IMAGES)
+        assert torch.allclose(folded(IMAGES), expected, atol=1e-4 * expected.abs().max().item())
+    kept, left = (sum(isinstance(part, nn.BatchNorm2d) for part in net.modules()) for net in (network, folded))
+    assert left < kept or arch == "densenet121"
+
+
+def test_networks_that_cannot_be_traced_are_left_alone() -> None:
+    class Branching(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return images if images.mean() > 0 else -images
+
+    assert fold_batch_norms(Branching()) is None

@@ -1,0 +1,87 @@
+"""The judges' plain commands: any model on a release, without DVC."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from bgdata.compose.variants import FG_MASK, VARIANTS
+from models.classifiers import build_classifier
+from tests.conftest import ROOT
+from tests.releases import draw_release
+
+ARCH = "shufflenet_v2_x0_5"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A release and a nine-class checkpoint in MadryLab's shape."""
+    folder = tmp_path_factory.mktemp("judging")
+    draw_release(folder / "release", names=(*VARIANTS, FG_MASK), side=32)
+    state = build_classifier(ARCH, input_size=32).network.state_dict()
+    torch.save({"state_dict": {f"module.{key}": value for key, value in state.items()}}, folder / "nine.pt")
+    return folder
+
+
+def run(stage: str, place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", f"pipeline.{stage}", *arguments],
+        cwd=place,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+MODEL = ("--data-path", "release", "--checkpoint", "nine.pt", "--arch", ARCH, "--in9")
+
+
+def test_evaluate_prints_a_table_and_writes_the_result(place: Path) -> None:
+    done = run("evaluate", place, *MODEL, "--out", "results/in9.json")
+    assert done.returncode == 0, done.stderr
+    score = json.loads((place / "results/in9.json").read_text())
+    assert list(score["variants"]) == list(VARIANTS)
+    assert score["command"] == " ".join(["python -m pipeline.evaluate", *MODEL, "--out results/in9.json"])
+    assert len(score["model"]["checkpoint_sha256"]) == 64
+    lines = done.stdout.splitlines()
+    assert [line.split()[0] for line in lines[2:10]] == list(VARIANTS)
+    assert f"{score['variants']['original']['correct']} / 18" in done.stdout
+    assert "BG-gap:" in lines[-1]
+
+
+def test_challenge_in_processes_is_challenge_in_one(place: Path) -> None:
+    done = run("challenge", place, *MODEL, "--out", "one.json", "--precision", "float32")
+    assert done.returncode == 0, done.stderr
+    one = json.loads((place / "one.json").read_text())
+    assert f"{one['vulnerable']} / 18" in done.stdout
+    done = run("challenge", place, *MODEL, "--out", "two.json", "--processes", "2", "--work", "work", "--full")
+    assert done.returncode == 0, done.stderr
+    two = json.loads((place / "two.json").read_text())
+    verdicts = [[(row["id"], row["vulnerable"]) for row in score["foregrounds"]] for score in (one, two)]
+    assert verdicts[0] == verdicts[1]
+    assert two["forward_passes"] == 18 * 18
+    rates = [row["fooling_rate"] for row in two["background_rates"]]
+    assert np.mean(rates) == pytest.approx(np.mean([row["fooling_rate"] for row in two["foregrounds"]]))
+    assert json.loads((place / "work/part-2.json").read_text())["count"] == 9
+
+
+@pytest.mark.parametrize(
+    ("stage", "arguments", "sentence"),
+    [
+        ("evaluate", (), "give either a recipe"),
+        ("challenge", ("--data", "nowhere", *MODEL[2:]), "nowhere is no folder and no .tar.gz"),
+        ("challenge", (*MODEL[:-1],), "nine.pt has 9 classes, expected 1000: say --in9"),
+        ("evaluate", (*MODEL, "--device", "abacus"), "expected auto, cpu, cuda"),
+    ],
+)
+def test_mistakes_end_with_one_sentence(place: Path, stage: str, arguments: tuple[str, ...], sentence: str) -> None:
+    done = run(stage, place, *arguments)
+    assert done.returncode == 2
+    assert sentence in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr

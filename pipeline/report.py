@@ -24,7 +24,7 @@ def main(_: argparse.Namespace) -> None:
         mixed=mixed,
         sheets=sheets,
         fooled={name: results.challenge[name]["gallery"] for name in results.compared},
-        saliency={name: SCORES / "saliency" / f"{name}.jpg" for name in results.recipes},
+        saliency={name: SCORES / "saliency" / f"{name}.jpg" for name in results.compared},
         seed=settings["seed"],
     )
     REPORT.mkdir(parents=True, exist_ok=True)

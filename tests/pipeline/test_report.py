@@ -486,12 +486,14 @@ def test_what_fools_is_shown_for_the_baseline_and_the_winner_with_its_rates() ->
 def test_a_composite_is_the_example_that_was_judged() -> None:
     sets = Path("data/in9")
     (one, nobody) = (rows[0] for rows in read_adversaries(sets, challenge_gallery()).backgrounds.values())
-    with ImageSet(sets / "only_bg_t") as behind, ImageSet(sets / "original") as photos, ImageSet(sets / FG_MASK) as of:
-        images = [
-            decode_image(data.read(*data.by_id([name]))) for data, name in ((behind, photo(0)), (photos, photo(3)))
-        ]
-        mask = decode_mask(of.read(*of.by_id([photo(3)])))
-    assert one.composite == image_uri(np.where(mask[..., None], images[1], images[0]))
+
+    def read_one(name: str, image_id: str) -> bytes:
+        with ImageSet(sets / name) as images:
+            return images.read(*images.by_id([image_id]))
+
+    background, foreground = decode_image(read_one("only_bg_t", photo(0))), decode_image(read_one("original", photo(3)))
+    mask = decode_mask(read_one(FG_MASK, photo(3)))
+    assert one.composite == image_uri(np.where(mask[..., None], foreground, background))
     assert nobody.composite is None
     assert (one.class_name, one.example_class, one.example_predicted) == ("dog", CLASS_NAMES[3], "dog")
 
@@ -510,7 +512,7 @@ def test_saliency_shows_shares_and_sheets_as_the_files_have_them() -> None:
     text = run()
     rows = [row for row in Page(text.split('<section id="saliency">')[1].split("</section>")[0]).rows if row]
     assert rows[2:] == [[recipe, "51.2", "37.5", "62.5", "–"] for recipe in RECIPES]  # noqa: RUF001
-    assert text.count("Attribution maps of") == len(RECIPES)
+    assert text.count("Attribution maps of") == 2
     assert "would score 20.0" in section(text, "saliency")
 
 

@@ -180,6 +180,16 @@ def test_the_score_says_how_much_lies_on_the_foreground(sets: Path, model: Judge
         assert {summary["mean_share"] for summary in methods.values()} == {1.0}
 
 
+def test_a_network_without_maps_has_gradients_alone(sets: Path) -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 8, stride=8), nn.Flatten(), nn.LayerNorm(144), nn.Linear(144, 9))
+    pairs, model = opened(sets, 1), Judged(network, classes=9).eval()
+    score = saliency_score(model, pairs, device=CPU)
+    assert score["grad_cam_layer"] is None
+    assert {tuple(methods) for methods in score["variants"].values()} == {("gradient",)}
+    (row,) = sheet_rows(model, pairs, score, count=1, device=CPU)
+    assert len(row.cells) == len(sheet_columns(score)) == 4
+
+
 def test_a_photos_map_depends_on_no_other_photo(sets: Path, model: Judged) -> None:
     pairs = opened(sets)
     assert len(pairs.ids) > BATCH

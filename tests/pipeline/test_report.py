@@ -475,7 +475,8 @@ def test_what_fools_is_shown_for_the_baseline_and_the_winner_with_its_rates() ->
     assert "9 of 18 foregrounds, a seeded choice of each class, were put on each of the 18 backgrounds" in words
     assert "Shown for original and mixed_rand;" in words
     assert "75 % (6 of 8 foregrounds; 2 as dog) reptile, taken for dog" in words
-    assert "0 % (0 of 8 foregrounds) nothing is fooled" in words
+    assert "0 % (0 of 8 foregrounds) fools nothing" in words
+    assert "0 % (0 of 18 backgrounds) nothing fools it" in words
     assert f"94 % (17 of 18 backgrounds) {CLASS_NAMES[5]}, taken for none of the nine" in words
     inside = text.split('<section id="fooled">')[1].split("</section>")[0]
     # Of each recipe four pictures and two composites.

@@ -98,7 +98,7 @@ def test_grad_cam_is_the_reference(tiny: Judged, images: torch.Tensor) -> None:
         ("resnet10", 64, "layer3"),
         ("resnet10", 128, "layer4"),
         ("mobilenet_v3_small", 128, "features"),
-        ("vgg11", 128, "avgpool"),
+        ("alexnet", 128, "avgpool"),
         ("vit_b_32", 64, None),
     ],
 )

@@ -13,6 +13,7 @@ from bgdata.shards import MANIFEST, write_text_whole
 from bgdata.sources import open_sources
 from models.checkpoints import file_sha256, load_classifier
 from models.devices import resolve_device, resolve_precision
+from models.evaluation.adversarial import AdversarialGallery, choose_rated
 from models.evaluation.challenge import ROUND, SETS_READ, challenge_score, judge_foregrounds, open_challenge
 from models.zoo.judged import judged_classifier
 from models.zoo.loading import state_sha256
@@ -28,7 +29,7 @@ from pipeline._judging import (
     write_result,
 )
 from pipeline._parts import parse_part, run_parts
-from pipeline._stage import RUNS, SCORES, SETS, run_stage, runtime, workspace
+from pipeline._stage import RUNS, SCORES, SETS, read_settings, run_stage, runtime, workspace
 
 SPLIT = "val"
 
@@ -48,28 +49,34 @@ def main(arguments: argparse.Namespace) -> None:
 def judge_recipe(recipe: str) -> None:
     """Judge, then write `scores/challenge/<recipe>.json`."""
     checkpoint = RUNS / recipe / "model.pt"
+    settings = read_settings("challenge")
     classifier, record = load_classifier(checkpoint)
+    model = judged_classifier(classifier)
     device = resolve_device(runtime()["device"])
     with workspace(
         f"challenge-{recipe}",
-        settings=SPLIT,
+        settings=settings | {"split": SPLIT},
         inputs={name: SETS / name / MANIFEST for name in SETS_READ} | {"checkpoint": checkpoint},
         outs={"score.json": SCORES / "challenge" / f"{recipe}.json"},
     ) as work:
         data, _ = open_challenge(open_sources(SETS, SETS_READ), split=SPLIT, workers=runtime()["workers"])
+        rated = choose_rated(data, settings["rated_per_class"], seed=settings["seed"])
         verdicts = judge_foregrounds(
-            judged_classifier(classifier),
+            model,
             data,
             device=device,
             eval_batch=runtime()["eval_batch"],
+            full=rated,
             folder=work / "pairs",
         )
+        gallery = AdversarialGallery(model, data, verdicts, rated=rated, device=device, seed=settings["seed"])
         score = {
             "recipe": recipe,
             "checkpoint_sha256": file_sha256(checkpoint),
             "seed": record["seed"],
             "split": SPLIT,
-            **challenge_score(verdicts, data),
+            **challenge_score(verdicts, data, full=rated),
+            "gallery": gallery.record(),
         }
         write_text_whole(work / "score.json", json.dumps(score, indent=1) + "\n")
 

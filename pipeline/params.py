@@ -17,6 +17,7 @@ from bgdata.fetch.settings import HuggingFaceSettings
 from bgdata.ingest.settings import IngestSettings
 from bgdata.settings import Settings
 from bgdata.synthetic.settings import SyntheticSettings
+from models.evaluation.settings import ChallengeSettings, SaliencySettings
 from models.segmenters.settings import SECTIONS, DetectorName, Method, SamName, SegmentSettings
 from models.training.settings import RecipeSettings, TrainSettings
 from models.unet.settings import UNetSettings
@@ -93,6 +94,8 @@ class Params(Settings):
     render: RenderSettings
     mix: dict[Literal["mixup", "cutmix"], MixSettings]
     train: TrainSettings
+    challenge: ChallengeSettings
+    saliency: SaliencySettings
     recipes: dict[RecipeName, RecipeSettings]
 
     @model_validator(mode="after")
@@ -156,6 +159,8 @@ def resolve_settings(params: Params) -> dict[str, Any]:
         "segment": _segmenters(params, {params.segment.method}) | {"method": params.segment.method} | seed,
         "train_unet": {"unet": params.unet.model_dump(exclude={"train"}) if params.unet.train else None} | seed,
         "render": params.render.model_dump() | seed,
+        "challenge": params.challenge.model_dump() | seed,
+        "saliency": params.saliency.model_dump() | seed,
         "report": {"recipes": list(params.recipes), "mix": list(params.mix), "source": source} | seed,
     }
     resolved |= {f"weights-{name}": {"wanted": name in _wanted_weights(params)} for name in WEIGHTS}

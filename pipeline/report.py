@@ -19,7 +19,14 @@ def main(_: argparse.Namespace) -> None:
     inventory = read_inventory(SETS, mixed=mixed)
     judged = [name for name, result in results.segmentation.items() if result["methods"]]
     sheets = {name: SCORES / "segmentation" / f"{name}.jpg" for name in judged}
-    gallery = read_gallery(SETS, mixed=mixed, sheets=sheets, seed=settings["seed"])
+    gallery = read_gallery(
+        SETS,
+        mixed=mixed,
+        sheets=sheets,
+        fooled={name: results.challenge[name]["gallery"] for name in results.compared},
+        saliency={name: SCORES / "saliency" / f"{name}.jpg" for name in results.compared},
+        seed=settings["seed"],
+    )
     REPORT.mkdir(parents=True, exist_ok=True)
     write_text_whole(REPORT / "metrics.json", json.dumps(metrics(results), indent=1) + "\n")
     write_csv(REPORT / "in9.csv", IN9_COLUMNS, in9_rows(results))

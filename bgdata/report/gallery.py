@@ -1,24 +1,20 @@
-"""The pictures of the report: the same photos in every variant, a few mixed images with their soft labels, and the
-sheets of the segmenters.
+"""The pictures of the report: the same photos in every variant, a few mixed images with their soft labels, what fools
+the classifiers, and the sheets of the segmenters and of the saliency.
 """
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import cv2
-import numpy as np
+from typing import Any
 
 from bgdata.compose.variants import FG_MASK, VARIANTS
-from bgdata.io import decode_image, decode_mask, encode_jpeg, encode_mask
 from bgdata.labels import CLASS_COUNT, CLASS_NAMES
 from bgdata.randomness import seeded_order
+from bgdata.report.adversaries import Adversaries, read_adversaries
+from bgdata.report.pictures import data_uri, mask_uri, photo_uri
 from bgdata.shards import ImageSet, Row
 
 PICTURES = (*VARIANTS, FG_MASK)
-SIDE = 144  # pixels: sharp enough at the size the page shows, and all pictures stay below a megabyte
-_QUALITY = 82
 _SPREAD = 5  # mixed images drawn for each one shown, so that the shown ones spread as the set's labels do
 
 
@@ -52,20 +48,31 @@ class SoftLabelled:
 
 @dataclass(frozen=True)
 class Gallery:
-    """All pictures of the report; `mixed` by method, `sheets` (data URIs) by segmentation set."""
+    """All pictures of the report; `mixed` by method, `sheets` (data URIs) by segmentation set, the rest by recipe."""
 
     photos: tuple[ShownPhoto, ...]
     mixed: dict[str, tuple[SoftLabelled, ...]]
     sheets: dict[str, str]
+    adversaries: dict[str, Adversaries]
+    saliency: dict[str, str]
 
 
 def read_gallery(
-    sets: Path, *, mixed: Sequence[str], sheets: Mapping[str, Path], seed: int, split: str = "val", examples: int = 6
+    sets: Path,
+    *,
+    mixed: Sequence[str],
+    sheets: Mapping[str, Path],
+    fooled: Mapping[str, Mapping[str, Any]],
+    saliency: Mapping[str, Path],
+    seed: int,
+    split: str = "val",
+    examples: int = 6,
 ) -> Gallery:
-    """One photo of each class of a split, drawn by seed, in every variant; `examples` images of each mixed set; and the
-    segmenters' sheets, JPEG files by set.
+    """One photo of each class of a split, drawn by seed, in every variant; `examples` images of each mixed set; the
+    segmenters' sheets (JPEG files by set) and those of the saliency (by recipe); and what fools the recipes of `fooled`
+    (the challenge's `gallery`).
 
-    Raises InputError where a set is missing or lacks a photo that `original` has.
+    Raises InputError where a set is missing or lacks a photo that `original` has, or an image that was judged.
     """
     ids = choose_photos(sets / VARIANTS[0], seed=seed, split=split)
     shown = {name: _pictures(sets / name, list(ids.values())) for name in PICTURES}
@@ -76,7 +83,9 @@ def read_gallery(
     return Gallery(
         tuple(photos),
         {method: _mixed(sets / method, seed=seed, examples=examples) for method in mixed},
-        {name: _uri("jpeg", path.read_bytes()) for name, path in sheets.items()},
+        {name: data_uri("jpeg", path.read_bytes()) for name, path in sheets.items()},
+        {recipe: read_adversaries(sets, record) for recipe, record in fooled.items()},
+        {recipe: data_uri("jpeg", path.read_bytes()) for recipe, path in saliency.items()},
     )
 
 
@@ -95,7 +104,7 @@ def _pictures(folder: Path, ids: Sequence[str]) -> dict[str, Picture]:
 
 def _picture(name: str, row: Row, data: bytes) -> Picture:
     background = row.extra.get("background_label")
-    uri = _mask_uri(data) if name == FG_MASK else _photo_uri(data)
+    uri = mask_uri(data) if name == FG_MASK else photo_uri(data)
     return Picture(name, uri, CLASS_NAMES[int(background)] if background else None)
 
 
@@ -105,7 +114,7 @@ def _mixed(folder: Path, *, seed: int, examples: int) -> tuple[SoftLabelled, ...
         drawn = sorted((images.rows[position] for position in order[: examples * _SPREAD]), key=_lam)
         return tuple(
             SoftLabelled(
-                Picture(row.id, _photo_uri(images.read(row))),
+                Picture(row.id, photo_uri(images.read(row))),
                 CLASS_NAMES[row.label],
                 CLASS_NAMES[int(row.extra["partner_label"])],
                 _lam(row),
@@ -116,17 +125,3 @@ def _mixed(folder: Path, *, seed: int, examples: int) -> tuple[SoftLabelled, ...
 
 def _lam(row: Row) -> float:
     return float(row.extra["lam"])
-
-
-def _photo_uri(data: bytes) -> str:
-    image = cv2.resize(decode_image(data), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-    return _uri("jpeg", encode_jpeg(np.asarray(image), _QUALITY))
-
-
-def _mask_uri(data: bytes) -> str:
-    mask = cv2.resize(decode_mask(data).view(np.uint8), (SIDE, SIDE), interpolation=cv2.INTER_NEAREST)
-    return _uri("png", encode_mask(mask.astype(bool)))
-
-
-def _uri(kind: str, data: bytes) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"

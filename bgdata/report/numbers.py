@@ -29,6 +29,7 @@ class Results:
     history: Mapping[str, Sequence[Mapping[str, str]]]
     provenance: Mapping[str, Mapping[str, Any]]
     segmentation: Mapping[str, Mapping[str, Any]]
+    saliency: Mapping[str, Mapping[str, Any]]
 
     @property
     def chance(self) -> float:
@@ -58,6 +59,11 @@ class Results:
         return min(self.recipes, key=lambda recipe: (self.bg_gap(recipe), recipe != self.baseline))
 
     @property
+    def compared(self) -> tuple[str, ...]:
+        """The recipes whose pictures are shown: the baseline, and the one that depends least on the background."""
+        return tuple(dict.fromkeys(name for name in (self.baseline, self.least_dependent) if name is not None))
+
+    @property
     def best_trade_off(self) -> str | None:
         """The recipe with the smallest BG-gap among those that lose at most 5 points on original to the baseline."""
         if self.baseline is None:
@@ -71,16 +77,19 @@ def read_results(scores: Path, runs: Path, *, recipes: Sequence[str]) -> Results
     """Read the files of these recipes, and no others: files of recipes that are gone may still lie there.
 
     Raises InputError, naming the file and what to run, where a file is missing, broken, of another recipe, lacks a
-    variant, or where a judge judged another checkpoint than the one that training left.
+    variant or the challenge's gallery, or where a judge judged another checkpoint than the one that training left.
     """
     if not recipes:
         raise InputError("params.yaml has no recipes: add one under recipes, then run `dvc repro`")
     in9 = {name: _read_json(scores / "in9" / f"{name}.json", f"evaluate@{name}", name) for name in recipes}
     challenge = {name: _read_json(scores / "challenge" / f"{name}.json", f"challenge@{name}", name) for name in recipes}
+    saliency = {name: _read_json(scores / "saliency" / f"{name}.json", f"saliency@{name}", name) for name in recipes}
     provenance = {name: _read_json(runs / name / "provenance.json", f"train@{name}") for name in recipes}
     for name in recipes:
         _check_variants(scores / "in9" / f"{name}.json", in9[name], name)
-        _check_checkpoints(name, runs=provenance[name], in9=in9[name], challenge=challenge[name])
+        _check_gallery(scores / "challenge" / f"{name}.json", challenge[name], name)
+        files = {"runs": provenance, "in9": in9, "challenge": challenge, "saliency": saliency}
+        _check_checkpoints(name, **{kind: content[name] for kind, content in files.items()})
     return Results(
         recipes=tuple(recipes),
         in9=in9,
@@ -88,6 +97,7 @@ def read_results(scores: Path, runs: Path, *, recipes: Sequence[str]) -> Results
         history={name: _read_history(runs / name / "history.csv", f"train@{name}") for name in recipes},
         provenance=provenance,
         segmentation={name: _read_segmentation(scores, name) for name in SEGMENTATION_SETS},
+        saliency=saliency,
     )
 
 
@@ -100,6 +110,7 @@ def metrics(results: Results) -> dict[str, Any]:
             for name, judged in results.segmentation.items()
             if judged["methods"]
         },
+        "saliency": {name: _saliency_metrics(results.saliency[name]) for name in results.recipes},
     }
 
 
@@ -127,6 +138,13 @@ def _recipe_metrics(results: Results, recipe: str) -> Iterator[tuple[str, Any]]:
 
 def _segmentation_metrics(score: Mapping[str, Any]) -> dict[str, Any]:
     return dict(_present((key, score[key]) for key in ("mean_iou", "mean_dice", "misses", "count")))
+
+
+def _saliency_metrics(score: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    return {
+        variant: dict(_present((method, summary["mean_share"]) for method, summary in methods.items()))
+        for variant, methods in score["variants"].items()
+    }
 
 
 def _present(items: Iterator[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
@@ -174,11 +192,16 @@ def _check_variants(path: Path, in9: Mapping[str, Any], recipe: str) -> None:
         raise InputError(f"{path} lacks {', '.join(lacking)}: run `dvc repro --force evaluate@{recipe}`")
 
 
+def _check_gallery(path: Path, challenge: Mapping[str, Any], recipe: str) -> None:
+    if "gallery" not in challenge:
+        raise InputError(f"{path} lacks the gallery: run `dvc repro --force challenge@{recipe}`")
+
+
 def _check_checkpoints(recipe: str, **files: Mapping[str, Any]) -> None:
     judged = {name: str(content.get("checkpoint_sha256")) for name, content in files.items()}
     if len(set(judged.values())) > 1:
         of = ", ".join(f"{name} {digest[:12]}" for name, digest in judged.items())
         raise InputError(
             f"recipe {recipe} was trained and judged with different checkpoints ({of}): run "
-            f"`dvc repro evaluate@{recipe} challenge@{recipe}`"
+            f"`dvc repro evaluate@{recipe} challenge@{recipe} saliency@{recipe}`"
         )

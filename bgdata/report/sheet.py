@@ -1,7 +1,8 @@
-"""A sheet of photos with the true outline and a method's mask: what its scores look like."""
+"""A sheet of pictures with captions, and its first kind: photos with the true outline and a method's mask."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -16,8 +17,25 @@ _CAPTION = 2 * _LINE + _GAP
 _INK, _PAPER = (25, 25, 25), (255, 255, 255)
 # Okabe and Ito's blue and orange: told apart by all common kinds of colour vision, and in grey.
 _TRUTH, _FOUND = (0, 114, 178), (230, 159, 0)
+Colour = tuple[int, int, int]
+SEGMENTATION: Mapping[str, Colour] = {"truth": _TRUTH, "found": _FOUND}
+SALIENCY: Mapping[str, Colour] = {"foreground": _TRUTH, "attribution": _FOUND}
 _OPACITY = 0.5
 _QUALITY = 85
+
+
+@runtime_checkable
+class Cell(Protocol):
+    """One picture with up to two lines of caption."""
+
+    @property
+    def caption(self) -> tuple[str, ...]:
+        """The lines below the picture."""
+        ...
+
+    def draw(self, *, side: int) -> UInt8[np.ndarray, "_ _ 3"]:
+        """The picture, its longer side `side` pixels."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -29,37 +47,43 @@ class SheetCell:
     found: Bool[np.ndarray, "h w"] | None
     caption: tuple[str, ...]
 
+    def draw(self, *, side: int) -> UInt8[np.ndarray, "_ _ 3"]:
+        """Pale, what was found in orange, the truth's outline in blue; the longer side `side` pixels."""
+        scale = side / max(self.truth.shape)
+        height, width = (max(round(edge * scale), 1) for edge in self.truth.shape)
+        image = cv2.resize(self.image, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+        grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+        image = np.asarray(cv2.addWeighted(image, 0.4, grey, 0.6, 0))  # an orange mask shows on an orange object too
+        if self.found is not None:
+            found = _resized(self.found, (width, height))
+            image[found] = (image[found] * (1 - _OPACITY) + np.asarray(_FOUND) * _OPACITY).round().astype(np.uint8)
+        draw_outline(image, self.truth)
+        return image
+
 
 @dataclass(frozen=True)
 class SheetRow:
-    """One method's photos, a column each."""
+    """Pictures that belong together, a column each."""
 
     title: str
-    cells: tuple[SheetCell, ...]
+    cells: tuple[Cell, ...]
 
 
-def draw_sheet(rows: Sequence[SheetRow], *, title: str, columns: Sequence[str]) -> bytes:
+def draw_sheet(
+    rows: Sequence[SheetRow], *, title: str, columns: Sequence[str], legend: Mapping[str, Colour] = SEGMENTATION
+) -> bytes:
     """Draw the rows under the columns' names, as a JPEG; the same cells give the same bytes."""
     width = _left(len(columns))
-    head = _head(title, columns, width)
+    head = _head(title, columns, width, legend)
     return encode_jpeg(np.concatenate([head, *(_band(row, width) for row in rows)]), _QUALITY)
 
 
-def draw_cell(cell: SheetCell, *, side: int) -> UInt8[np.ndarray, "h w 3"]:
-    """Draw a photo, its longer side `side` pixels: pale, what was found in orange, the truth's outline in blue."""
-    scale = side / max(cell.truth.shape)
-    height, width = (max(round(edge * scale), 1) for edge in cell.truth.shape)
-    image = cv2.resize(cell.image, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    image = cv2.addWeighted(image, 0.4, grey, 0.6, 0)  # an orange mask shows on an orange object too
-    if cell.found is not None:
-        found = _resized(cell.found, (width, height))
-        image[found] = (image[found] * (1 - _OPACITY) + np.asarray(_FOUND) * _OPACITY).round().astype(np.uint8)
-    outline = _outline(_resized(cell.truth, (width, height)))
+def draw_outline(image: UInt8[np.ndarray, "h w 3"], mask: Bool[np.ndarray, "_ _"]) -> None:
+    """Draw a mask's outline into an image, which may be of another size."""
+    contours = _outline(_resized(mask, (image.shape[1], image.shape[0])))
     # A light line on both sides of the dark one: seen on any photo.
     for colour, thickness in ((_PAPER, 3), (_TRUTH, 1)):
-        cv2.polylines(image, outline, isClosed=True, color=colour, thickness=thickness, lineType=cv2.LINE_AA)
-    return image
+        cv2.polylines(image, contours, isClosed=True, color=colour, thickness=thickness, lineType=cv2.LINE_AA)
 
 
 def _resized(mask: Bool[np.ndarray, "_ _"], size: tuple[int, int]) -> Bool[np.ndarray, "_ _"]:
@@ -71,25 +95,25 @@ def _outline(mask: Bool[np.ndarray, "_ _"]) -> Sequence[np.ndarray]:
     return contours
 
 
-def _head(title: str, columns: Sequence[str], width: int) -> UInt8[np.ndarray, "h w 3"]:
+def _head(title: str, columns: Sequence[str], width: int, legend: Mapping[str, Colour]) -> UInt8[np.ndarray, "h w 3"]:
     head = np.full((2 * _LINE + 2 * _GAP, width, 3), _PAPER, np.uint8)
     _write(head, title, (_GAP, _GAP), size=0.5)
-    _write_legend(head)
+    _write_legend(head, legend)
     for column, name in enumerate(columns):
         _write(head, name, (_left(column), _GAP + _LINE))
     return head
 
 
-def _write_legend(head: UInt8[np.ndarray, "h w 3"]) -> None:
-    x, middle = head.shape[1] - 180, _GAP + _LINE // 2
-    cv2.line(head, (x, middle), (x + 18, middle), _TRUTH, 2)
-    _write(head, "truth", (x + 24, _GAP))
-    cv2.rectangle(head, (x + 90, middle - 5), (x + 108, middle + 5), _FOUND, cv2.FILLED)
-    _write(head, "found", (x + 114, _GAP))
+def _write_legend(head: UInt8[np.ndarray, "h w 3"], legend: Mapping[str, Colour]) -> None:
+    middle, step = _GAP + _LINE // 2, max(90, 36 + 8 * max(map(len, legend)))
+    for place, (name, colour) in enumerate(legend.items()):
+        x = head.shape[1] - step * (len(legend) - place)
+        cv2.rectangle(head, (x, middle - 5), (x + 18, middle + 5), colour, cv2.FILLED)
+        _write(head, name, (x + 24, _GAP))
 
 
 def _band(row: SheetRow, width: int) -> UInt8[np.ndarray, "h w 3"]:
-    pictures = [draw_cell(cell, side=_CELL) for cell in row.cells]
+    pictures = [cell.draw(side=_CELL) for cell in row.cells]
     tallest = max((picture.shape[0] for picture in pictures), default=0)
     band = np.full((_LINE + _GAP + tallest + _CAPTION, width, 3), _PAPER, np.uint8)
     _write(band, row.title, (_GAP, 0), size=0.5)

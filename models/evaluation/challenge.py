@@ -111,7 +111,7 @@ def judge_foregrounds(
     device: torch.device,
     eval_batch: int,
     precision: torch.dtype = torch.float32,
-    full: bool = False,
+    full: bool | Bool[np.ndarray, " n"] = False,
     part: tuple[int, int] = (1, 1),
     folder: Path | None = None,
     identity: str = "",
@@ -121,9 +121,9 @@ def judge_foregrounds(
 
     Exact: a foreground is robust only when it was tried on every background, and wherever rounding could decide,
     float32 does. The backgrounds that fooled most so far are tried first, and a foreground is left once it is fooled;
-    `full` visits every pair. With a `folder`, a killed run goes on where it was (a table of another `identity` is begun
-    anew), and `part` (i of n) judges every n-th foreground alone: others may work on the rest in the same folder, and
-    a last run without `part` finds all done.
+    `full` visits every pair, of all foregrounds or of the marked ones. With a `folder`, a killed run goes on where it
+    was (a table of another `identity` is begun anew), and `part` (i of n) judges every n-th foreground alone: others
+    may work on the rest in the same folder, and a last run without `part` finds all done.
     """
     first, step = part
     if not 1 <= first <= step:
@@ -135,8 +135,12 @@ def judge_foregrounds(
     identity = f"{identity} {precision} {device.type}"
     table = open_table(shape, folder, identity=identity, part=f"{first}-of-{step}")
     margins = Margins(model, data, device=device, eval_batch=eval_batch, precision=precision)
-    _Judge(margins, data, table, rows=rows, full=full, round_pairs=round_pairs).run()
+    _Judge(margins, data, table, rows=rows, full=_marked(full, data), round_pairs=round_pairs).run()
     return _verdicts(table, rows)
+
+
+def _marked(full: bool | Bool[np.ndarray, " n"], data: ChallengeData) -> Bool[np.ndarray, " n"]:
+    return np.broadcast_to(full, len(data.labels))
 
 
 class _Judge:
@@ -146,7 +150,14 @@ class _Judge:
     """
 
     def __init__(
-        self, margins: Margins, data: ChallengeData, table: PairTable, *, rows: np.ndarray, full: bool, round_pairs: int
+        self,
+        margins: Margins,
+        data: ChallengeData,
+        table: PairTable,
+        *,
+        rows: np.ndarray,
+        full: Bool[np.ndarray, " n"],
+        round_pairs: int,
     ) -> None:
         self._margins = margins
         self._table = table
@@ -179,11 +190,13 @@ class _Judge:
     def _step(self, bar: "tqdm[Any]") -> bool:
         """One round; whether there was anything left to do."""
         is_open = self._is_open()
-        suspects = self._rows[is_open & self._suspect[self._rows]]
-        trying = self._rows[is_open & (self._untried[self._rows] > 0) & (self._full | ~self._suspect[self._rows])]
+        # Of a foreground that is tried on everything, doubts are decided at the end: nothing is saved by haste.
+        is_suspect = self._suspect[self._rows] & ~self._full[self._rows]
+        suspects = self._rows[is_open & is_suspect]
+        trying = self._rows[is_open & (self._untried[self._rows] > 0) & ~is_suspect]
         doubted = self._rows[is_open & (self._doubtful[self._rows] > 0)]
         # A likely fool is decided before its foreground is tried further, but in full batches.
-        if len(suspects) and not self._full and (len(suspects) >= DECIDING or not len(trying)):
+        if len(suspects) and (len(suspects) >= DECIDING or not len(trying)):
             self._decide(suspects, each=1)
         elif len(trying):
             bar.update(self._estimate(trying))
@@ -194,13 +207,16 @@ class _Judge:
         return True
 
     def _is_open(self) -> Bool[np.ndarray, " r"]:
-        return ~self._fooled[self._rows] | self._full
+        return ~self._fooled[self._rows] | self._full[self._rows]
 
     def _estimate(self, trying: np.ndarray) -> int:
+        # Those that are tried on everything come first: the order learns from them.
+        whole = trying[self._full[trying]]
+        trying = whole if len(whole) else trying
         chosen = trying[np.argsort(-self._untried[trying], kind="stable")][: self._round]
         tried = self._table.known.shape[1] - int(self._untried[chosen[0]])
         # Few at first: the first background that fools makes the rest needless.
-        each = min(max(self._round // len(chosen), 1), 1 + tried) if not self._full else -(-self._round // len(chosen))
+        each = min(max(self._round // len(chosen), 1), 1 + tried) if not len(whole) else -(-self._round // len(chosen))
         foregrounds, backgrounds = self._order.next_pairs(chosen, self._table.known[chosen] == UNTRIED, each=each)
         margins = self._margins.estimate(foregrounds, backgrounds)
         self._table.record(foregrounds, backgrounds, margins, known=ESTIMATED)
@@ -252,12 +268,15 @@ def _verdicts(table: PairTable, rows: np.ndarray) -> Verdicts:
     )
 
 
-def challenge_score(verdicts: Verdicts, data: ChallengeData, *, full: bool = False) -> dict[str, Any]:
+def challenge_score(
+    verdicts: Verdicts, data: ChallengeData, *, full: bool | Bool[np.ndarray, " n"] = False
+) -> dict[str, Any]:
     """The verdicts as a score: challenge accuracy (1 - vulnerable / count), by class, and one row a foreground.
 
-    A foreground's `fooled_by` is the background of those tried that fooled by the largest margin. With `full` (every
-    pair was visited) there are fooling rates: of each foreground over all backgrounds, and of each background over all
-    foregrounds and over those of other classes than its own (the paper's figure 5).
+    A foreground's `fooled_by` is the background of those tried that fooled by the largest margin. Of the foregrounds
+    that were put on every background (`full`: all, or the marked ones; `rated_foregrounds` counts them) there are
+    fooling rates: of each of them over all backgrounds, and of each background over all of them and over those of
+    other classes than its own (the paper's figure 5).
     """
     labels = data.labels[verdicts.rows]
     score: dict[str, Any] = {
@@ -276,11 +295,13 @@ def challenge_score(verdicts: Verdicts, data: ChallengeData, *, full: bool = Fal
         }
         for row, vulnerable, by in zip(verdicts.rows, verdicts.vulnerable, verdicts.fooled_by, strict=True)
     ]
-    if full:
-        fooled = verdicts.table.fooled(verdicts.rows)
-        for cells, rate in zip(foregrounds, fooled.mean(1).tolist(), strict=True):
-            cells["fooling_rate"] = rate
-        score["background_rates"] = _background_rates(fooled, labels, data)
+    (rated,) = np.nonzero(_marked(full, data)[verdicts.rows])
+    if len(rated):
+        fooled = verdicts.table.fooled(verdicts.rows[rated])
+        for place, rate in zip(rated, fooled.mean(1).tolist(), strict=True):
+            foregrounds[place]["fooling_rate"] = rate
+        score["rated_foregrounds"] = len(rated)
+        score["background_rates"] = _background_rates(fooled, labels[rated], data)
     return score | {"foregrounds": foregrounds}
 
 

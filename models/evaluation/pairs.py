@@ -4,6 +4,7 @@ A pair's margin is the logit of the foreground's class less the best other one. 
 model.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,13 +76,24 @@ class Margins:
         self, foregrounds: Int64[np.ndarray, " p"], backgrounds: Int64[np.ndarray, " p"]
     ) -> Float32[np.ndarray, " p"]:
         """The margins of pairs in float32, below zero exactly where the prediction is another class."""
+        return self._exactly(foregrounds, backgrounds, self._margins)
+
+    def predict(
+        self, foregrounds: Int64[np.ndarray, " p"], backgrounds: Int64[np.ndarray, " p"]
+    ) -> Int64[np.ndarray, " p"]:
+        """The predicted class of pairs, as `decide` computes them (9: none of the nine)."""
+        return self._exactly(foregrounds, backgrounds, lambda logits, _: self._model.class_logits(logits).argmax(1))
+
+    def _exactly(
+        self, foregrounds: np.ndarray, backgrounds: np.ndarray, read: Callable[[Tensor, Tensor], Tensor]
+    ) -> np.ndarray:
         count = len(foregrounds)
         filled = np.arange(-(-count // DECIDING) * DECIDING) % count
         parts = []
         with torch.inference_mode(), exact_arithmetic():
             for place in filled.reshape(-1, DECIDING):
                 composites, labels = self._composites(foregrounds[place], backgrounds[place])
-                parts.append(self._margins(self._model(composites), labels))
+                parts.append(read(self._model(composites), labels))
         return torch.cat(parts)[:count].cpu().numpy()
 
     def _folded(self) -> nn.Module:

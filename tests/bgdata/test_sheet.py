@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bgdata.io import decode_image
-from bgdata.report.sheet import SheetCell, SheetRow, draw_cell, draw_sheet
+from bgdata.report.sheet import SheetCell, SheetRow, draw_sheet
 
 COLUMNS = ("best", "worst")
 
@@ -39,7 +39,7 @@ def test_the_same_cells_give_the_same_bytes() -> None:
 
 @pytest.mark.parametrize("size", [(60, 90), (90, 60), (700, 400)])
 def test_what_was_found_is_orange_within_the_fitted_photo(size: tuple[int, int]) -> None:
-    image = draw_cell(cell(size), side=220).astype(int)
+    image = cell(size).draw(side=220).astype(int)
     assert max(image.shape[:2]) == 220
     scale = 220 / max(size)
     orange = image[round(30 * scale), round(55 * scale)]
@@ -49,7 +49,7 @@ def test_what_was_found_is_orange_within_the_fitted_photo(size: tuple[int, int])
 
 
 def test_the_truths_outline_is_drawn_where_nothing_was_found() -> None:
-    image = draw_cell(cell(found=False), side=90).astype(int)
+    image = cell(found=False).draw(side=90).astype(int)
     edge, inside = image[30, 20], image[30, 30]
     assert edge[2] - edge[0] > 60
     np.testing.assert_allclose(inside, 90, atol=2)
@@ -58,5 +58,5 @@ def test_the_truths_outline_is_drawn_where_nothing_was_found() -> None:
 def test_the_photo_itself_is_left_as_it_was() -> None:
     one = cell()
     before = one.image.copy()
-    draw_cell(one, side=90)
+    one.draw(side=90)
     np.testing.assert_array_equal(one.image, before)

@@ -31,6 +31,7 @@ from pipeline import (
     mix,
     render,
     report,
+    saliency,
     segment,
     train,
     train_unet,
@@ -88,7 +89,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
             evaluate_segmentation.main(argparse.Namespace(set=name))
         for method in MIXES:
             mix.main(argparse.Namespace(method=method))
-        for stage in (train, evaluate, challenge):
+        for stage in (train, evaluate, challenge, saliency):
             for recipe in RECIPES:
                 stage.main(argparse.Namespace(recipe=recipe, data=None))
         report.main(argparse.Namespace())
@@ -132,7 +133,7 @@ def test_a_checkpoint_says_where_it_came_from(project: Path, recipe: str) -> Non
 def test_scores_name_the_checkpoint_that_they_judge(project: Path) -> None:
     for recipe in RECIPES:
         expected = file_sha256(project / "runs" / recipe / "model.pt")
-        for kind in ("in9", "challenge"):
+        for kind in ("in9", "challenge", "saliency"):
             score = json.loads((project / f"scores/{kind}/{recipe}.json").read_text())
             assert score["checkpoint_sha256"] == expected
 

@@ -87,6 +87,14 @@ def test_all_profiles_are_valid(tmp_path: Path, profile: str) -> None:
         assert settings["train-original"]["train"]["arch"] == "resnet50"
 
 
+@pytest.mark.parametrize(
+    ("section", "key", "stage"),
+    [("challenge", "rated_per_class", "challenge"), ("saliency", "per_class", "saliency")],
+)
+def test_a_judges_setting_reruns_that_judge_alone(tmp_path: Path, section: str, key: str, stage: str) -> None:
+    assert changed(tmp_path, lambda params: params["profiles"]["demo"][section].update({key: 5})) == {stage}
+
+
 def wanted(settings: dict[str, Any]) -> set[str]:
     return {
         name.removeprefix("weights-") for name in settings if name.startswith("weights-") and settings[name]["wanted"]

@@ -14,14 +14,16 @@ import pytest
 
 from bgdata.compose.variants import FG_MASK, MIXED, VARIANTS
 from bgdata.errors import InputError
-from bgdata.io import encode_jpeg, encode_mask
+from bgdata.io import decode_image, decode_mask, encode_jpeg, encode_mask
 from bgdata.labels import CLASS_FOLDERS, CLASS_NAMES
 from bgdata.report import words
+from bgdata.report.adversaries import read_adversaries
 from bgdata.report.charts import curve_chart
 from bgdata.report.gallery import PICTURES, choose_photos, read_gallery
 from bgdata.report.numbers import HISTORY_COLUMNS, SEGMENTATION_SETS, Results, metrics, read_results
 from bgdata.report.page import headline_tiles, percent, points, split_provenance
-from bgdata.shards import Row, finish_set, member_name, shard_name, write_shard
+from bgdata.report.pictures import image_uri
+from bgdata.shards import ImageSet, Row, finish_set, member_name, shard_name, write_shard
 from pipeline import report
 
 RECIPES = ("original", "mixed_rand", "dynamic")
@@ -114,8 +116,11 @@ def write_scores(root: Path, recipe: str) -> None:
             "forward_passes": 99,
             "per_class": per_class,
             "foregrounds": [],
+            "rated_foregrounds": 9,
+            "gallery": challenge_gallery(),
         },
     )
+    write_saliency(root, judged)
     lines = ["epoch,train_loss,val_accuracy,lr", "1,2.197,0.25,0.1", f"2,1.5,{hits['original'] / COUNT},0.0"]
     path = root / f"runs/{recipe}/history.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -128,6 +133,46 @@ def write_scores(root: Path, recipe: str) -> None:
             "versions": {"torch": "2.14.1"},
         },
     )
+
+
+def photo(label: int, number: int = 0) -> str:
+    return f"n{label:08d}_{number:08d}"
+
+
+def challenge_gallery() -> dict[str, Any]:
+    """Backgrounds of two classes, one of which fools nobody, and a foreground at each end."""
+
+    def example(label: int, background: int, predicted: int) -> dict[str, Any]:
+        return {"foreground": photo(label), "background": photo(background), "label": label, "predicted": predicted}
+
+    def row(label: int, fooled: int, count: int, shown: dict[str, Any] | None) -> dict[str, Any]:
+        rate = {"fooled": fooled, "count": count, "fooling_rate": fooled / count}
+        return {"id": photo(label), "label": label, "example": shown} | rate
+
+    return {
+        "backgrounds": [
+            row(0, 6, 8, example(3, 0, 0)) | {"as_own_class": 2},
+            row(1, 0, 8, None) | {"as_own_class": 0},
+        ],
+        "robust": [row(4, 0, 18, None)],
+        "fragile": [row(5, 17, 18, example(5, 7, 9))],
+    }
+
+
+def write_saliency(root: Path, judged: dict[str, Any]) -> None:
+    """Shares of the attribution, none of them known for Grad-CAM on mixed_rand."""
+
+    def share(value: float | None, count: int) -> dict[str, Any]:
+        return {"mean_share": value, "count": count, "without_attribution": 18 - count}
+
+    variants = {
+        "original": {"gradient": share(0.5125, 18), "grad_cam": share(0.625, 17)},
+        "mixed_rand": {"gradient": share(0.375, 18), "grad_cam": share(None, 0)},
+    }
+    score = {"photos": 18, "foreground_area": 0.2, "grad_cam_layer": "layer4", "variants": variants}
+    write_json(root / f"scores/saliency/{judged['recipe']}.json", judged | score)
+    sheet = np.full((60, 80, 3), 120, np.uint8)
+    (root / f"scores/saliency/{judged['recipe']}.jpg").write_bytes(encode_jpeg(sheet, 80))
 
 
 def write_set(folder: Path, name: str, tint: int) -> None:
@@ -299,6 +344,10 @@ def test_metrics_are_flat_numbers_and_those_of_the_files() -> None:
     assert set(content["segmentation"]) == set(SEGMENTATION_SETS)
     expected = {"mean_iou": 0.8125, "mean_dice": 0.875, "misses": 1, "count": 18}
     assert content["segmentation"]["davis"]["grabcut"] == expected
+    assert content["saliency"]["dynamic"] == {
+        "original": {"gradient": 0.5125, "grad_cam": 0.625},
+        "mixed_rand": {"gradient": 0.375},
+    }
 
 
 def test_absent_numbers_are_left_out_of_the_metrics_and_said_on_the_page(project: Path) -> None:
@@ -355,6 +404,7 @@ def test_recipes_that_are_gone_are_not_shown() -> None:
     [
         ("scores/in9/dynamic.json", "evaluate@dynamic"),
         ("scores/challenge/dynamic.json", "challenge@dynamic"),
+        ("scores/saliency/dynamic.json", "saliency@dynamic"),
         ("scores/segmentation/coco.json", "evaluate_segmentation@coco"),
         ("runs/dynamic/history.csv", "train@dynamic"),
         ("runs/dynamic/provenance.json", "train@dynamic"),
@@ -379,6 +429,13 @@ def test_a_broken_or_foreign_file_is_refused(project: Path) -> None:
     path.write_text(whole.replace("only_bg_t", "only_bg"))
     with pytest.raises(InputError, match="lacks only_bg_t"):
         read()
+    challenge = project / "scores/challenge/dynamic.json"
+    kept = challenge.read_text()
+    challenge.write_text(kept.replace('"gallery"', '"other"'))
+    path.write_text(whole)
+    with pytest.raises(InputError, match=r"lacks the gallery: run `dvc repro --force challenge@dynamic`"):
+        read()
+    challenge.write_text(kept)
     (project / "runs/original/history.csv").write_text("epoch,loss\n1,2\n")
     path.write_text(whole)
     with pytest.raises(InputError, match="has no rows with train_loss, val_accuracy"):
@@ -394,7 +451,7 @@ def test_scores_of_another_checkpoint_are_refused(project: Path) -> None:
 @pytest.mark.usefixtures("project")
 def test_gallery_shows_one_seeded_photo_of_each_class_in_every_variant() -> None:
     sets = Path("data/in9")
-    gallery = read_gallery(sets, mixed=("mixup",), sheets={}, seed=0, examples=3)
+    gallery = read_gallery(sets, mixed=("mixup",), sheets={}, fooled={}, saliency={}, seed=0, examples=3)
     assert [photo.class_name for photo in gallery.photos] == list(CLASS_NAMES)
     assert all(tuple(picture.name for picture in photo.pictures) == PICTURES for photo in gallery.photos)
     assert len({picture.uri for picture in gallery.photos[0].pictures}) == len(PICTURES)
@@ -403,6 +460,61 @@ def test_gallery_shows_one_seeded_photo_of_each_class_in_every_variant() -> None
     assert gallery.mixed["mixup"][0].lam == 0.731
     drawn = {tuple(choose_photos(sets / "original", seed=seed, split="val").items()) for seed in range(20)}
     assert len(drawn) > 10
+
+
+def section(text: str, name: str) -> str:
+    """The words of a section, without its pictures."""
+    inside = text.split(f'<section id="{name}">')[1].split("</section>")[0]
+    return " ".join(unescape(re.sub("<.*?>", " ", inside)).split())
+
+
+@pytest.mark.usefixtures("project")
+def test_what_fools_is_shown_for_the_baseline_and_the_winner_with_its_rates() -> None:
+    text = run()
+    words = section(text, "fooled")
+    assert "9 of 18 foregrounds, a seeded choice of each class, were put on each of the 18 backgrounds" in words
+    assert "Shown for original and mixed_rand;" in words
+    assert "75 % (6 of 8 foregrounds; 2 as dog) reptile, taken for dog" in words
+    assert "0 % (0 of 8 foregrounds) fools nothing" in words
+    assert "0 % (0 of 18 backgrounds) nothing fools it" in words
+    assert f"94 % (17 of 18 backgrounds) {CLASS_NAMES[5]}, taken for none of the nine" in words
+    inside = text.split('<section id="fooled">')[1].split("</section>")[0]
+    # Of each recipe four pictures and two composites.
+    assert inside.count("<img") == 2 * 6
+
+
+@pytest.mark.usefixtures("project")
+def test_a_composite_is_the_example_that_was_judged() -> None:
+    sets = Path("data/in9")
+    (one, nobody) = (rows[0] for rows in read_adversaries(sets, challenge_gallery()).backgrounds.values())
+
+    def read_one(name: str, image_id: str) -> bytes:
+        with ImageSet(sets / name) as images:
+            return images.read(*images.by_id([image_id]))
+
+    background, foreground = decode_image(read_one("only_bg_t", photo(0))), decode_image(read_one("original", photo(3)))
+    mask = decode_mask(read_one(FG_MASK, photo(3)))
+    assert one.composite == image_uri(np.where(mask[..., None], foreground, background))
+    assert nobody.composite is None
+    assert (one.class_name, one.example_class, one.example_predicted) == ("dog", CLASS_NAMES[3], "dog")
+
+
+def test_without_rated_foregrounds_the_page_says_so(project: Path) -> None:
+    for recipe in RECIPES:
+        path = project / f"scores/challenge/{recipe}.json"
+        score = json.loads(path.read_text())
+        del score["rated_foregrounds"]
+        write_json(path, score | {"gallery": {"backgrounds": [], "robust": [], "fragile": []}})
+    assert "challenge.rated_per_class is 0" in section(run(), "fooled")
+
+
+@pytest.mark.usefixtures("project")
+def test_saliency_shows_shares_and_sheets_as_the_files_have_them() -> None:
+    text = run()
+    rows = [row for row in Page(text.split('<section id="saliency">')[1].split("</section>")[0]).rows if row]
+    assert rows[2:] == [[recipe, "51.2", "37.5", "62.5", "–"] for recipe in RECIPES]  # noqa: RUF001
+    assert text.count("Attribution maps of") == 2
+    assert "would score 20.0" in section(text, "saliency")
 
 
 def test_a_number_that_is_not_finite_breaks_the_line_only(project: Path) -> None:

@@ -1,0 +1,93 @@
+"""The pictures of the challenge: the backgrounds that fool most, and the foregrounds that few or many fool."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bgdata.compose.paste import paste_foreground
+from bgdata.compose.variants import FG_MASK
+from bgdata.io import decode_image, decode_mask
+from bgdata.labels import CLASS_NAMES
+from bgdata.report.pictures import image_uri, photo_uri
+from bgdata.shards import ImageSet
+
+_BEHIND, _PHOTOS = "only_bg_t", "original"
+
+
+@dataclass(frozen=True)
+class Fooling:
+    """A background or a foreground: its numbers (`record`, as the challenge wrote it), and an example that fooled."""
+
+    record: Mapping[str, Any]
+    picture: str
+    composite: str | None
+
+    @property
+    def class_name(self) -> str:
+        """Its class."""
+        return CLASS_NAMES[self.record["label"]]
+
+    @property
+    def example_class(self) -> str:
+        """What the example shows."""
+        return CLASS_NAMES[self.record["example"]["label"]]
+
+    @property
+    def example_predicted(self) -> str:
+        """What the example was taken for."""
+        predicted = self.record["example"]["predicted"]
+        return CLASS_NAMES[predicted] if predicted < len(CLASS_NAMES) else "none of the nine"
+
+
+@dataclass(frozen=True)
+class Adversaries:
+    """One model's: the most fooling backgrounds by class name, and the foregrounds at both ends."""
+
+    backgrounds: Mapping[str, Sequence[Fooling]]
+    robust: Sequence[Fooling]
+    fragile: Sequence[Fooling]
+
+
+def read_adversaries(sets: Path, record: Mapping[str, Any]) -> Adversaries:
+    """Draw what a challenge's `gallery` names, from the sets below `sets`.
+
+    Raises InputError where a set lacks an image of it.
+    """
+    rows = [row for kind in ("backgrounds", "robust", "fragile") for row in record[kind]]
+    composites = _composites(sets, [row["example"] for row in rows if row["example"] is not None])
+
+    def drawn(kind: str, folder: str) -> list[Fooling]:
+        pictures = _read(sets / folder, [row["id"] for row in record[kind]])
+        return [
+            Fooling(row, photo_uri(pictures[row["id"]]), row["example"] and composites[_pair(row["example"])])
+            for row in record[kind]
+        ]
+
+    backgrounds = drawn("backgrounds", _BEHIND)
+    names = dict.fromkeys(one.class_name for one in backgrounds)
+    return Adversaries(
+        {name: [one for one in backgrounds if one.class_name == name] for name in names},
+        drawn("robust", _PHOTOS),
+        drawn("fragile", _PHOTOS),
+    )
+
+
+def _composites(sets: Path, examples: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], str]:
+    photos, masks = (_read(sets / name, [one["foreground"] for one in examples]) for name in (_PHOTOS, FG_MASK))
+    behind = _read(sets / _BEHIND, [one["background"] for one in examples])
+
+    def composite(photo: str, background: str) -> str:
+        mask = decode_mask(masks[photo])
+        return image_uri(paste_foreground(decode_image(behind[background]), decode_image(photos[photo]), mask))
+
+    return {pair: composite(*pair) for pair in map(_pair, examples)}
+
+
+def _pair(example: Mapping[str, Any]) -> tuple[str, str]:
+    return example["foreground"], example["background"]
+
+
+def _read(folder: Path, ids: Sequence[str]) -> dict[str, bytes]:
+    with ImageSet(folder) as images:
+        return {row.id: images.read(row) for row in images.by_id(dict.fromkeys(ids))}

@@ -1,0 +1,188 @@
+"""Where in a photo a classifier finds its evidence: attribution maps, and the share of them on the foreground.
+
+The maps explain the logit of the true class, so that a photo and the same foreground on another background are asked
+the same question.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from captum.attr import LayerAttribution, LayerGradCam, Saliency
+from jaxtyping import Bool, Float32, Float64, Int64, UInt8
+from torch import Tensor, nn
+
+from bgdata.compose.variants import FG_MASK
+from bgdata.errors import InputError
+from bgdata.labels import CLASS_COUNT
+from bgdata.pixels import ImageSource, load_masks, load_pixels
+from bgdata.randomness import seeded_order
+from models.devices import exact_arithmetic
+from models.evaluation.accuracy import labels_of
+from models.zoo.judged import Judged
+
+VARIANTS = ("original", "mixed_rand")
+SETS_READ = (*VARIANTS, FG_MASK)
+# Images in a pass: a constant, so that the maps do not depend on the machine's memory.
+BATCH = 16
+# The smallest map that still tells places apart: a network at 64 pixels ends in 2x2.
+_LEAST_SIDE = 4
+
+Attribute = Callable[[Judged, Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """The same photos as they are and on a random background (`images`, by variant), with their foregrounds' masks."""
+
+    ids: tuple[str, ...]
+    labels: Int64[np.ndarray, " n"]
+    images: Mapping[str, UInt8[np.ndarray, "n h w 3"]]
+    masks: Bool[np.ndarray, "n h w"]
+
+
+def open_pairs(
+    sources: Mapping[str, ImageSource], *, split: str, per_class: int | None, seed: int, workers: int
+) -> Pairs:
+    """A seeded choice of each class's photos (None: all) that `original`, `mixed_rand` and `fg_mask` have, decoded;
+    in the order of the choice, so that the first few are a choice too.
+
+    Raises InputError where there is none.
+    """
+    common = set.intersection(*({row.id for row in sources[name].split(split)} for name in SETS_READ))
+    rows = [row for row in sources[FG_MASK].split(split) if row.id in common]
+    if not rows:
+        raise InputError(f"no photo of {split} is in all of {', '.join(SETS_READ)}: render the sets again")
+    order = seeded_order(seed, [row.id for row in rows], "saliency")
+    by_label = [[rows[place] for place in order if rows[place].label == label] for label in range(CLASS_COUNT)]
+    # In turns, so that any first few photos are of as many classes.
+    turns = max(len(members) for members in by_label) if per_class is None else per_class
+    chosen = [members[turn] for turn in range(turns) for members in by_label if turn < len(members)]
+    ids = [row.id for row in chosen]
+    loading: dict[str, Any] = {"size": None, "folder": None, "workers": workers}
+    return Pairs(
+        ids=tuple(ids),
+        labels=labels_of(chosen),
+        images={name: load_pixels(sources[name], sources[name].by_id(ids), label=name, **loading) for name in VARIANTS},
+        masks=load_masks(sources[FG_MASK], chosen, label=FG_MASK, **loading),
+    )
+
+
+def input_gradient(
+    model: Judged, images: Float32[Tensor, "b 3 h w"], labels: Int64[Tensor, " b"]
+) -> Float32[Tensor, "b h w"]:
+    """The largest |d logit of the class / d x| among a pixel's channels. Source: Simonyan et al. 2014, section 3."""
+    images = images.detach().requires_grad_()
+    return Saliency(_class_logits(model)).attribute(images, target=labels).amax(1).detach()
+
+
+def grad_cam(
+    model: Judged, images: Float32[Tensor, "b 3 h w"], labels: Int64[Tensor, " b"]
+) -> Float32[Tensor, "b h w"]:
+    """Grad-CAM of `grad_cam_layer`, enlarged (bilinear). Source: Selvaraju et al. 2017, equations 1 and 2.
+
+    Raises InputError where the network has no such layer.
+    """
+    name = grad_cam_layer(model, images[:1])
+    if name is None:
+        raise InputError("the network has no convolutional map that Grad-CAM could weigh: use input gradients")
+    explained = LayerGradCam(_class_logits(model), model.network.get_submodule(name))
+    maps = explained.attribute(images, target=labels, relu_attributions=True)
+    return LayerAttribution.interpolate(maps, tuple(images.shape[2:]), "bilinear")[:, 0].detach()
+
+
+METHODS: Mapping[str, Attribute] = {"gradient": input_gradient, "grad_cam": grad_cam}
+
+
+def grad_cam_layer(model: Judged, images: Float32[Tensor, "b 3 h w"]) -> str | None:
+    """The name of the network's last module that answers with a map of at least 4 x 4 (by the order of a forward pass).
+
+    None where there is none, and for networks with layer norms: their maps lie channels last, or are tokens.
+    """
+    if any(isinstance(module, nn.LayerNorm) for module in model.network.modules()):
+        return None
+    ended: list[str] = []
+
+    def note(name: str) -> Callable[[nn.Module, Any, Any], None]:
+        def hook(_: nn.Module, __: Any, output: Any) -> None:
+            if isinstance(output, Tensor) and output.ndim == 4 and min(output.shape[2:]) >= _LEAST_SIDE:
+                ended.append(name)
+
+        return hook
+
+    hooks = [module.register_forward_hook(note(name)) for name, module in model.network.named_modules() if name]
+    try:
+        with torch.inference_mode():
+            model(images)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return ended[-1] if ended else None
+
+
+def attribute(
+    model: Judged,
+    pixels: UInt8[np.ndarray, "n h w 3"],
+    labels: Int64[np.ndarray, " n"],
+    *,
+    method: str,
+    device: torch.device,
+) -> Float32[np.ndarray, "n h w"]:
+    """The attribution maps of images by one of `METHODS`, in float32; the model lies on `device`."""
+    parts = []
+    with exact_arithmetic():
+        for start in range(0, len(pixels), BATCH):
+            images = torch.from_numpy(pixels[start : start + BATCH]).to(device).permute(0, 3, 1, 2).float().div_(255)
+            wanted = torch.from_numpy(labels[start : start + BATCH]).to(device)
+            parts.append(METHODS[method](model, images, wanted).cpu())
+    return torch.cat(parts).numpy()
+
+
+def attribution_share(
+    maps: Float32[np.ndarray, "n h w"], masks: Bool[np.ndarray, "n h w"]
+) -> Float64[np.ndarray, " n"]:
+    """The share of each map's attribution that falls on its mask; NaN where a map is zero everywhere."""
+    total = maps.sum((1, 2), dtype=np.float64)
+    within = (maps * masks).sum((1, 2), dtype=np.float64)
+    return np.divide(within, total, out=np.full(len(maps), np.nan), where=total > 0)
+
+
+def saliency_score(model: Judged, pairs: Pairs, *, device: torch.device) -> dict[str, Any]:
+    """The mean share of the attribution on the foreground, by variant and method.
+
+    `foreground_area` is what evenly spread attribution would score. Grad-CAM is absent for networks that have no map
+    for it. A mean is rounded, so that the order of float additions shows nowhere.
+    """
+    model.to(device).eval()
+    first = torch.from_numpy(pairs.images[VARIANTS[0]][:1]).to(device).permute(0, 3, 1, 2).float().div_(255)
+    layer = grad_cam_layer(model, first)
+    methods = [method for method in METHODS if method != "grad_cam" or layer is not None]
+    return {
+        "photos": len(pairs.ids),
+        "foreground_area": round(float(pairs.masks.mean()), 6),
+        "grad_cam_layer": layer,
+        "variants": {
+            variant: {
+                method: _summary(
+                    attribution_share(attribute(model, images, pairs.labels, method=method, device=device), pairs.masks)
+                )
+                for method in methods
+            }
+            for variant, images in pairs.images.items()
+        },
+    }
+
+
+def _summary(shares: Float64[np.ndarray, " n"]) -> dict[str, Any]:
+    known = shares[~np.isnan(shares)]
+    return {
+        "mean_share": round(float(known.mean()), 6) if len(known) else None,
+        "count": len(known),
+        "without_attribution": len(shares) - len(known),
+    }
+
+
+def _class_logits(model: Judged) -> Callable[[Tensor], Tensor]:
+    return lambda images: model.class_logits(model(images))

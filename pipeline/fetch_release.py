@@ -33,7 +33,9 @@ def main(arguments: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(
-        prog="python -m pipeline.fetch_release", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m pipeline.fetch_release",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--out", type=Path, default=DOWNLOADS, help=f"folder for the archive; default {DOWNLOADS}")
     parser.add_argument("--mirror", help="base URL, or file:///folder/, that holds the archive instead of GitHub")

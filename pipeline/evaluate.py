@@ -10,7 +10,7 @@ from bgdata.compose.variants import VARIANTS
 from bgdata.sources import open_sources
 from models.checkpoints import file_sha256, load_classifier
 from models.devices import resolve_device
-from models.evaluation.in9 import in9_score, judge_variants
+from models.evaluation.in9 import in9_score, judge_variants, recorded_predictions
 from models.zoo.judged import judged_classifier
 from pipeline._judging import (
     add_model_arguments,
@@ -62,7 +62,7 @@ def judge_any(arguments: argparse.Namespace) -> None:
     sources = open_sources(arguments.data, arguments.variants)
     judgements = judge_variants(model, sources, split=arguments.split, workers=arguments.workers, **running(arguments))
     score = birth(arguments, record) | in9_score(judgements, among_nine=model.has_outside)
-    write_result(arguments.out, score)
+    write_result(arguments.out, score | {"predictions": recorded_predictions(judgements)})
     print_in9(score)
 
 

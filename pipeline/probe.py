@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bgdata.compose.variants import VARIANTS
 from bgdata.sources import open_sources
-from models.evaluation.in9 import in9_score, judge_variants
+from models.evaluation.in9 import in9_score, judge_variants, recorded_predictions
 from models.evaluation.probes import fit_probe, probed, read_features
 from models.zoo.backbones import load_backbone
 from pipeline._judging import (
@@ -45,7 +45,7 @@ def main(arguments: argparse.Namespace) -> None:
         "seed": arguments.seed,
     }
     score = birth(arguments, record) | {"probe": fitted} | in9_score(judgements, among_nine=False)
-    write_result(arguments.out, score)
+    write_result(arguments.out, score | {"predictions": recorded_predictions(judgements)})
     print(
         f"{probe.photos} photos of {arguments.train_on}, {probe.weight.shape[1]} features, L2 {probe.l2:g} "
         f"({percent(probe.held_out[probe.l2])} of held-out photos right)\n"

@@ -125,9 +125,10 @@ def _origin(model: Mapping[str, Any]) -> str:
     return f"code {model.get('entry')}, without a checkpoint"
 
 
-def _rank(entry: Entry) -> tuple[float, float, str, str]:
-    rand = entry.accuracy.get("mixed_rand")
-    return (-(entry.challenge or -1.0), -(rand if rand is not None else -1.0), entry.name, entry.trained_on)
+def _rank(entry: Entry) -> tuple[bool, float, bool, float, str, str]:
+    rates = entry.challenge, entry.accuracy.get("mixed_rand")
+    (no_challenge, challenge), (no_rand, rand) = ((rate is None, -(rate or 0.0)) for rate in rates)
+    return no_challenge, challenge, no_rand, rand, entry.name, entry.trained_on
 
 
 def _percent(fraction: float | None) -> str:

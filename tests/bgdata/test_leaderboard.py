@@ -58,6 +58,13 @@ def test_a_submission_becomes_a_row_with_checkpoint_and_command(tmp_path: Path) 
     assert text == render_markdown(read_leaderboard(tmp_path))
 
 
+def test_a_model_that_always_falls_stands_before_those_that_were_not_tried(tmp_path: Path) -> None:
+    write(tmp_path, submission(challenge=submission()["challenge"] | {"challenge_accuracy": 0.0}))
+    board = read_leaderboard(tmp_path)
+    tried = [entry.challenge is not None for entry in board.official]
+    assert tried == sorted(tried, reverse=True)
+
+
 def test_results_on_other_photos_stand_apart(tmp_path: Path) -> None:
     write(tmp_path, submission(176))
     board = read_leaderboard(tmp_path)

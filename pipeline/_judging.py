@@ -22,6 +22,11 @@ _BATCH = {"cpu": 16, "cuda": 256}
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of the plain command; `--checkpoint`, `--arch`, `--data-path`, `--in9` are the official ones."""
     parser.add_argument("recipe", nargs="?", help="a recipe that the train stage has trained (the DVC stage's form)")
+    add_any_model_arguments(parser)
+
+
+def add_any_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of commands that know no recipes."""
     data = parser.add_argument_group("any model on any data, without DVC")
     data.add_argument(
         "--data", "--data-path", type=Path, help="the official release (folder or .tar.gz), or a folder of our sets"
@@ -58,7 +63,13 @@ def check_door(arguments: argparse.Namespace) -> None:
 
 def read_model(arguments: argparse.Namespace) -> tuple[Judged, dict[str, Any]]:
     """The model of the command line, and its record for the result file."""
-    source = ModelSource(
+    return load_judged(model_source(arguments))
+
+
+def model_source(arguments: argparse.Namespace) -> ModelSource:
+    """The model that the command line names."""
+    sys.path.insert(0, str(Path.cwd()))  # --entry names a module beside the user, as `python -m` does
+    return ModelSource(
         checkpoint=arguments.checkpoint,
         arch=arguments.arch,
         weights=arguments.weights,
@@ -68,8 +79,6 @@ def read_model(arguments: argparse.Namespace) -> tuple[Judged, dict[str, Any]]:
         std=arguments.std,
         size=arguments.size,
     )
-    sys.path.insert(0, str(Path.cwd()))  # --entry names a module beside the user, as `python -m` does
-    return load_judged(source)
 
 
 def running(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -101,6 +110,28 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in (header, ["-" * width for width in widths], *rows):
         first, *others = zip(row, widths, strict=True)
         print("  ".join([first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)]))
+
+
+def print_in9(score: dict[str, Any]) -> None:
+    """Print a score of the variants."""
+    nine = ["of the nine"] if any("among_nine" in variant for variant in score["variants"].values()) else []
+    header = ["variant", "accuracy", "95 % interval", "correct", "worst class", "ECE", *nine]
+    rows = [
+        [
+            name,
+            percent(variant["accuracy"]),
+            interval(variant["interval"]),
+            f"{variant['correct']} / {variant['count']}",
+            f"{variant['worst_class']['class']} {percent(variant['worst_class']['accuracy'])}",
+            f"{variant['ece']:.3f}",
+            *([percent(variant["among_nine"]["accuracy"])] if nine else []),
+        ]
+        for name, variant in score["variants"].items()
+    ]
+    print_table(header, rows)
+    if score["bg_gap"] is not None:
+        paired = score["bg_gap_paired"]
+        print(f"\nBG-gap: {100 * score['bg_gap']:.1f} points (95 % interval {interval(paired['interval'])})")
 
 
 def percent(rate: float) -> str:

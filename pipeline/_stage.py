@@ -29,6 +29,8 @@ SETS = Path("data/in9")
 RUNS = Path("runs")
 SCORES = Path("scores")
 REPORT = Path("report")
+# One submitted result a file.
+LEADERBOARD = Path("docs/leaderboard")
 _DONE = "done"
 
 

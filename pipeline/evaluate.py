@@ -5,21 +5,18 @@ Of a recipe of this pipeline (`python -m pipeline.evaluate RECIPE`, as the DVC s
 """
 
 import argparse
-from typing import Any
 
 from bgdata.compose.variants import VARIANTS
 from bgdata.sources import open_sources
 from models.checkpoints import file_sha256, load_classifier
 from models.devices import resolve_device
-from models.evaluation.in9 import in9_score, judge_variants
+from models.evaluation.in9 import in9_score, judge_variants, recorded_predictions
 from models.zoo.judged import judged_classifier
 from pipeline._judging import (
     add_model_arguments,
     birth,
     check_door,
-    interval,
-    percent,
-    print_table,
+    print_in9,
     read_model,
     running,
     write_result,
@@ -65,29 +62,8 @@ def judge_any(arguments: argparse.Namespace) -> None:
     sources = open_sources(arguments.data, arguments.variants)
     judgements = judge_variants(model, sources, split=arguments.split, workers=arguments.workers, **running(arguments))
     score = birth(arguments, record) | in9_score(judgements, among_nine=model.has_outside)
-    write_result(arguments.out, score)
-    _print(score)
-
-
-def _print(score: dict[str, Any]) -> None:
-    nine = ["of the nine"] if any("among_nine" in variant for variant in score["variants"].values()) else []
-    header = ["variant", "accuracy", "95 % interval", "correct", "worst class", "ECE", *nine]
-    rows = [
-        [
-            name,
-            percent(variant["accuracy"]),
-            interval(variant["interval"]),
-            f"{variant['correct']} / {variant['count']}",
-            f"{variant['worst_class']['class']} {percent(variant['worst_class']['accuracy'])}",
-            f"{variant['ece']:.3f}",
-            *([percent(variant["among_nine"]["accuracy"])] if nine else []),
-        ]
-        for name, variant in score["variants"].items()
-    ]
-    print_table(header, rows)
-    if score["bg_gap"] is not None:
-        paired = score["bg_gap_paired"]
-        print(f"\nBG-gap: {100 * score['bg_gap']:.1f} points (95 % interval {interval(paired['interval'])})")
+    write_result(arguments.out, score | {"predictions": recorded_predictions(judgements)})
+    print_in9(score)
 
 
 if __name__ == "__main__":

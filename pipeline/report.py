@@ -5,10 +5,11 @@ import json
 
 from bgdata.report.gallery import read_gallery
 from bgdata.report.inventory import read_inventory
+from bgdata.report.leaderboard import read_leaderboard
 from bgdata.report.numbers import HISTORY_COLUMNS, IN9_COLUMNS, history_rows, in9_rows, metrics, read_results
 from bgdata.report.page import render_page
 from bgdata.shards import write_csv, write_text_whole
-from pipeline._stage import REPORT, RUNS, SCORES, SETS, read_settings, run_stage
+from pipeline._stage import LEADERBOARD, REPORT, RUNS, SCORES, SETS, read_settings, run_stage
 
 
 def main(_: argparse.Namespace) -> None:
@@ -27,11 +28,12 @@ def main(_: argparse.Namespace) -> None:
         saliency={name: SCORES / "saliency" / f"{name}.jpg" for name in results.compared},
         seed=settings["seed"],
     )
+    board = read_leaderboard(LEADERBOARD)
     REPORT.mkdir(parents=True, exist_ok=True)
     write_text_whole(REPORT / "metrics.json", json.dumps(metrics(results), indent=1) + "\n")
     write_csv(REPORT / "in9.csv", IN9_COLUMNS, in9_rows(results))
     write_csv(REPORT / "history.csv", HISTORY_COLUMNS, history_rows(results))
-    write_text_whole(REPORT / "index.html", render_page(results, inventory, gallery, settings=settings))
+    write_text_whole(REPORT / "index.html", render_page(results, inventory, gallery, settings=settings, board=board))
     print(f"report: {REPORT / 'index.html'}")
 
 

@@ -165,4 +165,12 @@ SOURCES: dict[str, tuple[RemoteFile, ...]] = {
             confirmed=_IMAGENET_CONFIRMED,
         ),
     ),
+    "in9_release": (
+        RemoteFile(
+            "backgrounds_challenge_data.tar.gz",
+            "https://github.com/MadryLab/backgrounds_challenge/releases/download/data/backgrounds_challenge_data.tar.gz",
+            licence=_IMAGENET_LICENCE,
+            confirmed="URL: eight unrelated public repositories fetch it there; no public hash or size was found",
+        ),
+    ),
 }

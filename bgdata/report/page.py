@@ -12,6 +12,7 @@ from bgdata.report import words
 from bgdata.report.charts import accuracy_panels, curve_chart, recipe_colours
 from bgdata.report.gallery import Gallery
 from bgdata.report.inventory import Inventory
+from bgdata.report.leaderboard import Leaderboard
 from bgdata.report.numbers import Results
 
 _ABSENT = "\N{EN DASH}"
@@ -32,7 +33,14 @@ class Tile:
         return None if self.value is None or self.baseline is None else self.value - self.baseline
 
 
-def render_page(results: Results, inventory: Inventory, gallery: Gallery, *, settings: Mapping[str, Any]) -> str:
+def render_page(
+    results: Results,
+    inventory: Inventory,
+    gallery: Gallery,
+    *,
+    settings: Mapping[str, Any],
+    board: Leaderboard,
+) -> str:
     """The page as text; the same inputs give the same bytes.
 
     `settings` are those of the report stage: `source` and `seed`.
@@ -46,6 +54,7 @@ def render_page(results: Results, inventory: Inventory, gallery: Gallery, *, set
             inventory=inventory,
             gallery=gallery,
             settings=settings,
+            board=board,
             tiles=headline_tiles(results),
             best=best_by_column(results),
             colours=recipe_colours(results),

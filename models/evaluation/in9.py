@@ -3,6 +3,7 @@
 Source: Xiao et al. 2021, table 2 and section 3; the predictions are those of the official evaluator.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -128,6 +129,21 @@ def variant_score(judgement: Judgement, *, among_nine: bool) -> dict[str, Any]:
     if among_nine:
         score["among_nine"] = _accuracy(judgement.among_nine == judgement.labels)
     return score
+
+
+def recorded_predictions(judgements: Mapping[str, Judgement]) -> dict[str, dict[str, str]]:
+    """Each variant's predictions, small: a digit a photo (9: none of the nine) in the order of ids."""
+    recorded = {}
+    for variant, judgement in judgements.items():
+        order = sorted(range(len(judgement.ids)), key=lambda index: judgement.ids[index])
+        digits = "".join(str(judgement.predicted[index]) for index in order)
+        recorded[variant] = {"photos_sha256": hash_ids(judgement.ids), "classes": digits}
+    return recorded
+
+
+def hash_ids(ids: Sequence[str]) -> str:
+    """The SHA-256 of photos' ids, whatever their order."""
+    return hashlib.sha256("\n".join(sorted(ids)).encode()).hexdigest()
 
 
 def bg_gap(judgements: Mapping[str, Judgement]) -> float | None:

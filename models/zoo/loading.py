@@ -23,7 +23,7 @@ from models.zoo.judged import (
     Judged,
     judged_classifier,
 )
-from models.zoo.networks import build_network
+from models.zoo.networks import NamedNetwork, build_network
 from models.zoo.programs import load_entry, load_exported, load_torchscript
 from models.zoo.states import Weights, is_program, read_weights
 
@@ -79,19 +79,23 @@ def load_judged(source: ModelSource) -> tuple[Judged, dict[str, Any]]:
         record = {"arch": f"{named.library}:{named.arch}", "weights": str(named.weights)}
     else:
         network, preparation, record = _from_checkpoint(source, source.checkpoint)
-    if source.checkpoint is not None:
-        record |= {"checkpoint": source.checkpoint.name, "checkpoint_sha256": file_sha256(source.checkpoint)}
-    return _assemble(network, preparation, source, record)
+    return assemble_judged(network, preparation, source, record)
 
 
-def _assemble(
+def assemble_judged(
     network: nn.Module, preparation: Preparation, source: ModelSource, record: dict[str, Any]
 ) -> tuple[Judged, dict[str, Any]]:
+    """The network with its preparation, overridden by what `source` says itself, and the record completed.
+
+    Raises InputError where the statistics are none.
+    """
     said = {key: getattr(source, key) for key in ("mean", "std", "size") if getattr(source, key) is not None}
     final = dataclasses.replace(preparation, **said)
     if len(final.mean) != 3 or len(final.std) != 3 or not all(value > 0 for value in final.std):
         raise InputError(f"mean {final.mean} and std {final.std}: expected three numbers each (RGB), std above 0")
     judged = Judged(network, classes=source.classes, mean=final.mean, std=final.std, size=final.size).eval()
+    if source.checkpoint is not None:
+        record |= {"checkpoint": source.checkpoint.name, "checkpoint_sha256": file_sha256(source.checkpoint)}
     return judged, record | {"classes": source.classes, "mean": [*final.mean], "std": [*final.std], "size": final.size}
 
 
@@ -105,20 +109,27 @@ def _from_checkpoint(source: ModelSource, checkpoint: Path) -> tuple[nn.Module, 
     if kind is not None:
         program = load_torchscript(checkpoint) if kind == "torchscript" else load_exported(checkpoint)
         return program, dataclasses.replace(official, size=program.side), {"program": kind}
-    if _is_ours(checkpoint):
+    if is_our_checkpoint(checkpoint):
         return _from_our_training(source, checkpoint)
     weights = read_weights(checkpoint)
     named = build_network(source.arch, classes=source.classes)
     _check_head(named.network, weights, source, checkpoint)
     load_weights(named.network, weights.state, source=str(checkpoint), new_head=False)
-    size = named.size if named.library == "timm" else None
-    published = Preparation(named.mean, named.std, size) if not source.in9 else dataclasses.replace(official, size=size)
-    if weights.mean is not None and weights.std is not None:
-        published = dataclasses.replace(published, mean=weights.mean, std=weights.std)
+    published = published_preparation(named, weights, source)
     return named.network, published, {"arch": f"{named.library}:{named.arch}"}
 
 
-def _is_ours(checkpoint: Path) -> bool:
+def published_preparation(named: NamedNetwork, weights: Weights, source: ModelSource) -> Preparation:
+    """How images are prepared for a named network with the weights of a file, before what `source` says itself."""
+    size = named.size if named.library == "timm" else None
+    mean, std = (IN9_MEAN, IN9_STD) if source.in9 else (named.mean, named.std)
+    if weights.mean is not None and weights.std is not None:
+        mean, std = weights.mean, weights.std
+    return Preparation(mean, std, size)
+
+
+def is_our_checkpoint(checkpoint: Path) -> bool:
+    """Whether the train stage wrote a file."""
     if checkpoint.suffix == ".safetensors":
         return False
     try:

@@ -1,0 +1,146 @@
+"""The leaderboard: published numbers as cited rows, beside submitted results with checkpoint and command."""
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from bgdata.compose.variants import VARIANTS
+from bgdata.report.submissions import Submission, read_submission
+
+# Photos in each variant of the official test release, and so foregrounds and backgrounds of its challenge.
+OFFICIAL_PHOTOS = 4050
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row: rates as fractions, by variant where they are known; `table` is official, matrix or other.
+
+    `commands` and `checkpoint` say how a submitted row came about; a published one has a citation instead.
+    """
+
+    name: str
+    trained_on: str
+    table: str
+    accuracy: Mapping[str, float]
+    challenge: float | None
+    citation: str
+    link: str
+    note: str = ""
+    checkpoint: str = ""
+    commands: tuple[str, ...] = ()
+
+    @property
+    def bg_gap(self) -> float | None:
+        """Accuracy on mixed_same less that on mixed_rand, where both are known."""
+        same, rand = (self.accuracy.get(variant) for variant in ("mixed_same", "mixed_rand"))
+        return None if same is None or rand is None else same - rand
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """The rows of each table, best challenge accuracy first, then best mixed_rand."""
+
+    official: tuple[Entry, ...]
+    matrix: tuple[Entry, ...]
+    other: tuple[Entry, ...]
+
+    @property
+    def submitted(self) -> tuple[Entry, ...]:
+        """The rows that came with a command."""
+        return tuple(entry for entry in (*self.official, *self.other) if entry.commands)
+
+
+def read_leaderboard(folder: Path) -> Leaderboard:
+    """The published rows, and one for each JSON file in `folder` (there need be none).
+
+    Raises InputError, naming the file and the key, where one is no submission.
+    """
+    entries = [*read_published(), *(_submitted(read_submission(path)) for path in sorted(folder.glob("*.json")))]
+
+    def table(name: str) -> tuple[Entry, ...]:
+        return tuple(sorted((entry for entry in entries if entry.table == name), key=_rank))
+
+    return Leaderboard(table("official"), table("matrix"), table("other"))
+
+
+def read_published() -> list[Entry]:
+    """The published rows, each with its citation."""
+    text = resources.files("bgdata.report").joinpath("published.csv").read_text(encoding="utf-8")
+    return [
+        Entry(
+            name=row["name"],
+            trained_on=row["trained_on"],
+            table=row["table"],
+            accuracy={variant: float(row[variant]) for variant in VARIANTS if row[variant]},
+            challenge=float(row["challenge"]) if row["challenge"] else None,
+            citation=row["citation"],
+            link=row["link"],
+            note=row["note"],
+        )
+        for row in csv.DictReader(text.splitlines())
+    ]
+
+
+def render_markdown(board: Leaderboard) -> str:
+    """LEADERBOARD.md; the same rows give the same bytes."""
+    environment = Environment(
+        loader=PackageLoader("bgdata.report"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"cell": _markdown_cell, "percent": _percent, "code": _markdown_code}
+    return environment.get_template("leaderboard.md.j2").render(board=board, variants=VARIANTS) + "\n"
+
+
+def _submitted(submission: Submission) -> Entry:
+    in9, challenge = submission.in9, submission.challenge
+    variants = in9.variants if in9 else {}
+    counts = {score.count for score in variants.values()}
+    counts |= {challenge.count, challenge.backgrounds} if challenge else set()
+    notes = [f"{max(counts):,} photos"] if counts != {OFFICIAL_PHOTOS} else []
+    notes += [f"linear probe, trained on {in9.probe.get('trained_on')}"] if in9 and in9.probe else []
+    notes += ["challenge among the nine outputs only"] if challenge and challenge.nine_only else []
+    return Entry(
+        name=submission.name,
+        trained_on=submission.trained_on,
+        table="official" if counts == {OFFICIAL_PHOTOS} else "other",
+        accuracy={variant: variants[variant].accuracy for variant in VARIANTS if variant in variants},
+        challenge=challenge.challenge_accuracy if challenge else None,
+        citation="submitted",
+        link=submission.link,
+        note="; ".join(notes),
+        checkpoint="; ".join(dict.fromkeys(_origin(result.model) for result in submission.results)),
+        commands=tuple(result.command for result in submission.results),
+    )
+
+
+def _origin(model: Mapping[str, Any]) -> str:
+    if "checkpoint_sha256" in model:
+        return f"checkpoint SHA-256 {model['checkpoint_sha256']}"
+    if "weights" in model:
+        return f"{model.get('arch')} with the published weights {model['weights']}"
+    return f"code {model.get('entry')}, without a checkpoint"
+
+
+def _rank(entry: Entry) -> tuple[bool, float, bool, float, str, str]:
+    rates = entry.challenge, entry.accuracy.get("mixed_rand")
+    (no_challenge, challenge), (no_rand, rand) = ((rate is None, -(rate or 0.0)) for rate in rates)
+    return no_challenge, challenge, no_rand, rand, entry.name, entry.trained_on
+
+
+def _percent(fraction: float | None) -> str:
+    """Two digits, as the finest published numbers have, the second only where it says something."""
+    return "" if fraction is None else f"{round(100 * fraction, 2) + 0.0:.2f}".removesuffix("0")
+
+
+def _markdown_cell(text: str) -> str:
+    for sign in "\\`*_[]<>|#":
+        text = text.replace(sign, f"\\{sign}")
+    return " ".join(text.split())
+
+
+def _markdown_code(text: str) -> str:
+    return " ".join(text.replace("`", "'").split())

@@ -1,0 +1,146 @@
+"""Results as people submit them: what the judges' `--out` writes, checked before anybody trusts its shape."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from bgdata.compose.variants import VARIANTS
+from bgdata.errors import InputError
+
+Rate = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+Kind = TypeVar("Kind", bound=BaseModel)
+
+
+def _known(variant: str) -> str:
+    if variant not in VARIANTS:
+        raise ValueError(f"expected one of {', '.join(VARIANTS)}")
+    return variant
+
+
+class _Result(BaseModel):
+    """What is read of a result; it holds more."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class VariantScore(_Result):
+    """The accuracy on one variant."""
+
+    accuracy: Rate
+    correct: int = Field(ge=0)
+    count: Count
+
+
+class Predictions(_Result):
+    """A digit a photo, in the order of the photos' ids."""
+
+    photos_sha256: str
+    classes: str = Field(pattern=r"^\d*$")
+
+
+class In9Result(_Result):
+    """What `pipeline.evaluate --out` or `pipeline.probe --out` wrote."""
+
+    model: dict[str, Any]
+    command: str
+    split: str
+    variants: dict[Annotated[str, AfterValidator(_known)], VariantScore] = Field(min_length=1)
+    predictions: dict[str, Predictions] = {}
+    probe: dict[str, Any] | None = None
+
+
+class Verdict(_Result):
+    """One foreground's."""
+
+    id: str
+    vulnerable: bool
+
+
+class ChallengeResult(_Result):
+    """What `pipeline.challenge --out` wrote, of all foregrounds."""
+
+    model: dict[str, Any]
+    command: str
+    split: str
+    challenge_accuracy: Rate
+    vulnerable: int = Field(ge=0)
+    count: Count
+    backgrounds: Count
+    foregrounds: tuple[Verdict, ...]
+    nine_only: bool = False
+    part: None = Field(default=None, description="a part of the foregrounds is no result")
+
+
+class Submission(BaseModel):
+    """One file of the leaderboard's folder: who, and the results of one judge or both."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(min_length=1, max_length=80)
+    link: str = Field(pattern=r"^https?://[^\s()<>]+$")
+    trained_on: str = Field(min_length=1, max_length=120)
+    in9: In9Result | None = None
+    challenge: ChallengeResult | None = None
+
+    @model_validator(mode="after")
+    def _holds_results(self) -> "Submission":
+        if not self.results:
+            raise ValueError("in9 and challenge are both missing, expected what a judge's --out wrote")
+        return self
+
+    @property
+    def results(self) -> tuple[In9Result | ChallengeResult, ...]:
+        """The results that are there."""
+        return tuple(result for result in (self.in9, self.challenge) if result is not None)
+
+
+def read_submission(path: Path) -> Submission:
+    """One submitted file.
+
+    Raises InputError where it is missing or broken, naming each key that is wrong.
+    """
+    return _validated(Submission, read_json(path), path)
+
+
+def read_results(path: Path) -> tuple[In9Result | ChallengeResult, ...]:
+    """The results in a submission, or the one that a judge's `--out` wrote.
+
+    Raises InputError as `read_submission` does.
+    """
+    content = read_json(path)
+    if "variants" in content:
+        return (_validated(In9Result, content, path),)
+    if "foregrounds" in content:
+        return (_validated(ChallengeResult, content, path),)
+    return _validated(Submission, content, path).results
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A file that holds one JSON object.
+
+    Raises InputError where it is missing or holds none.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing") from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InputError(f"{path} is no JSON ({error})") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path} is no result: expected what a judge's --out wrote")
+    return content
+
+
+def _validated(kind: type[Kind], content: dict[str, Any], path: Path) -> Kind:
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, fault['loc'])) or 'the file'}: {fault['msg']}" for fault in error.errors()]
+        more = f" and {len(faults) - 5} more" if len(faults) > 5 else ""
+        raise InputError(
+            f"{path} is no result to take in ({'; '.join(faults[:5])}{more}): "
+            "make it by a judge's --out and `python -m pipeline.leaderboard submit`"
+        ) from None

@@ -1,0 +1,82 @@
+"""Any model without its head: the features of its last layer but one."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from bgdata.errors import InputError
+from models.classifiers import load_weights
+from models.zoo.judged import Judged
+from models.zoo.loading import (
+    ModelSource,
+    assemble_judged,
+    is_our_checkpoint,
+    load_judged,
+    published_preparation,
+)
+from models.zoo.networks import build_network
+from models.zoo.states import is_program, read_weights
+
+
+def load_backbone(source: ModelSource) -> tuple[Judged, dict[str, Any]]:
+    """The model whose `network` gives features (`B D`) of prepared images, on the CPU in evaluation mode; its record.
+
+    A checkpoint may hold a head of any number of classes, or none: it is dropped. What a Python function (`entry`)
+    returns is taken as it is. How images are prepared is decided as `load_judged` does.
+
+    Raises InputError where the model cannot be loaded, or has no head that can be taken off.
+    """
+    if source.entry is not None:
+        backbone, record = load_judged(source)
+    elif source.checkpoint is None:
+        backbone, record = _headless(dataclasses.replace(source, in9=False))
+    else:
+        backbone, record = _from_checkpoint(source, source.checkpoint)
+    return backbone, {key: value for key, value in record.items() if key != "classes"}
+
+
+def take_off_head(network: nn.Module) -> nn.Module:
+    """The network itself, its last linear layer gone: timm's by its own method, others' replaced by nothing.
+
+    Raises InputError where its head is no linear layer.
+    """
+    if callable(reset := getattr(network, "reset_classifier", None)):
+        reset(0)
+        return network
+    layers = [(name, one) for name, one in network.named_modules() if isinstance(one, nn.Linear | nn.Conv2d)]
+    if not layers or not isinstance(layers[-1][1], nn.Linear):
+        raise InputError(
+            f"{type(network).__name__} has no linear head that can be taken off: "
+            "give --entry module:function, a function that returns a network of features"
+        )
+    parent, _, leaf = layers[-1][0].rpartition(".")
+    setattr(network.get_submodule(parent), leaf, nn.Identity())
+    return network
+
+
+def _headless(source: ModelSource) -> tuple[Judged, dict[str, Any]]:
+    backbone, record = load_judged(source)
+    backbone.network = take_off_head(backbone.network)
+    return backbone, record
+
+
+def _from_checkpoint(source: ModelSource, checkpoint: Path) -> tuple[Judged, dict[str, Any]]:
+    if not checkpoint.is_file():
+        raise InputError(f"{checkpoint} is missing: give a file of weights, or a name as --weights")
+    if source.weights is not None:
+        raise InputError("both a checkpoint and published weights were given: choose one")
+    if is_program(checkpoint):
+        raise InputError(f"{checkpoint} is a program, whose head cannot be taken off: give weights, or --entry")
+    if is_our_checkpoint(checkpoint):
+        return _headless(dataclasses.replace(source, in9=True))
+    weights = read_weights(checkpoint)
+    named = build_network(source.arch, classes=source.classes)
+    whole = set(named.network.state_dict())
+    network = take_off_head(named.network)
+    head = whole - set(network.state_dict())
+    state = {key: value for key, value in weights.state.items() if key not in head}
+    load_weights(network, state, source=str(checkpoint), new_head=False)
+    record = {"arch": f"{named.library}:{named.arch}"}
+    return assemble_judged(network, published_preparation(named, weights, source), source, record)

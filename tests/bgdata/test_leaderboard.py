@@ -1,0 +1,111 @@
+"""The leaderboard's rows: published ones as cited, submitted ones as the judges wrote them, nothing else taken in."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from bgdata.compose.variants import VARIANTS
+from bgdata.errors import InputError
+from bgdata.report.leaderboard import read_leaderboard, read_published, render_markdown
+from bgdata.report.page import percent
+from bgdata.report.submissions import read_submission
+
+
+def submission(count: int = 4050, **changes: Any) -> dict[str, Any]:
+    birth = {"model": {"arch": "timm:x", "checkpoint_sha256": "ab" * 32}, "command": "python -m x", "split": "val"}
+    variants = {name: {"accuracy": 0.5, "correct": count // 2, "count": count} for name in VARIANTS}
+    verdicts = [{"id": "n1_1", "vulnerable": True, "label": 0}]
+    totals = {"challenge_accuracy": 0.4, "vulnerable": 2430, "count": count, "backgrounds": count}
+    return {
+        "name": "Mine",
+        "link": "https://example.org/mine",
+        "trained_on": "ImageNet",
+        "in9": birth | {"variants": variants},
+        "challenge": birth | totals | {"foregrounds": verdicts},
+    } | changes
+
+
+def write(folder: Path, content: Any, name: str = "mine.json") -> Path:
+    folder.mkdir(exist_ok=True)
+    path = folder / name
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
+
+
+def test_published_rows_are_cited_and_their_gaps_are_the_papers() -> None:
+    entries = read_published()
+    assert all(entry.citation and entry.accuracy.keys() <= set(VARIANTS) for entry in entries)
+    assert all(0 < rate < 1 for entry in entries for rate in entry.accuracy.values())
+    gaps = {(entry.name, entry.trained_on): entry.bg_gap for entry in entries if entry.table == "official"}
+    assert gaps["VGG16-BN", "ImageNet"] == pytest.approx(0.102)
+    assert gaps["ResNet-50", "ImageNet"] == pytest.approx(0.073)
+    assert gaps["ResNet-152", "ImageNet"] == pytest.approx(0.058)
+    assert gaps["ResNet-50", "IN-9L"] == pytest.approx(0.142)
+    assert len([entry for entry in entries if entry.table == "matrix"]) == 9
+
+
+def test_a_submission_becomes_a_row_with_checkpoint_and_command(tmp_path: Path) -> None:
+    write(tmp_path, submission())
+    board = read_leaderboard(tmp_path)
+    assert board.official[0].name == "Mine"  # 40 % is more than any published
+    text = render_markdown(board)
+    assert "| Mine | ImageNet | 40.0 | 50.0 |" in text
+    assert f"checkpoint SHA-256 {'ab' * 32}" in text
+    assert "`python -m x`" in text
+    assert text == render_markdown(read_leaderboard(tmp_path))
+
+
+def test_a_model_that_always_falls_stands_before_those_that_were_not_tried(tmp_path: Path) -> None:
+    write(tmp_path, submission(challenge=submission()["challenge"] | {"challenge_accuracy": 0.0}))
+    board = read_leaderboard(tmp_path)
+    tried = [entry.challenge is not None for entry in board.official]
+    assert tried == sorted(tried, reverse=True)
+
+
+def test_results_on_other_photos_stand_apart(tmp_path: Path) -> None:
+    write(tmp_path, submission(176))
+    board = read_leaderboard(tmp_path)
+    assert "Mine" not in [entry.name for entry in board.official]
+    assert next(entry for entry in board.other if entry.name == "Mine").note == "176 photos"
+
+
+def test_names_cannot_break_the_tables(tmp_path: Path) -> None:
+    write(tmp_path, submission(name="<b>a|b</b>\n# c", trained_on="[x](y)"))
+    board = read_leaderboard(tmp_path)
+    assert r"| \<b\>a\|b\</b\> \# c | \[x\](y) |" in render_markdown(board)
+    environment = Environment(loader=PackageLoader("bgdata.report"), autoescape=True, undefined=StrictUndefined)
+    environment.filters["percent"] = percent
+    page = environment.get_template("leaderboard.html.j2").render(board=board)
+    assert "<b>" not in page
+    assert page.count("<tr>") == 1 + len(board.official)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("{", "is no JSON"),
+        ("[]", "is no result: expected what a judge's --out wrote"),
+        (submission(link="javascript:alert(1)"), "link: String should match"),
+        (submission(in9=None, challenge=None), "in9 and challenge are both missing"),
+        (submission(note="x"), "note: Extra inputs are not permitted"),
+        (
+            submission(in9={"variants": {"original": {"accuracy": 1.5}}}),
+            "in9.variants.original.accuracy: Input should be",
+        ),
+        (submission(challenge=submission()["challenge"] | {"part": "1/4"}), "challenge.part: Input should be None"),
+    ],
+)
+def test_what_is_no_submission_is_refused_by_its_key(tmp_path: Path, content: Any, words: str) -> None:
+    with pytest.raises(InputError) as caught:
+        read_submission(write(tmp_path, content))
+    assert words in str(caught.value)
+    assert "mine.json" in str(caught.value)
+
+
+def test_the_committed_page_is_the_generated_one() -> None:
+    root = Path(__file__).parents[2]
+    generated = render_markdown(read_leaderboard(root / "docs/leaderboard"))
+    assert (root / "LEADERBOARD.md").read_text() == generated, "run `python -m pipeline.leaderboard`"

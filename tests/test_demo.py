@@ -211,9 +211,11 @@ def test_kills_at_any_moment_lose_nothing(tmp_path: Path) -> None:
                 wait_for_a_shard(run, shaken, f".work/{sets}/parts/*.json")
             else:
                 time.sleep(moments.uniform(0.5, 2.5))
-            kept += count_kept_parts(shaken, parts, cloned=cloned)
+            found = {path: file_identity(path) for path in parts}
             if run.poll() is None:
                 kill(run, what)
+            # After the kill: reading dvc.lock takes seconds, in which the stage would end.
+            kept += count_kept_parts(shaken, parts, found, cloned=cloned)
             parts = finished_parts(shaken)
     assert kept, "no kill left a finished shard behind: nothing was tested"
     time.sleep(2)
@@ -265,14 +267,16 @@ def file_identity(path: Path) -> Identity | None:
     return status.st_ino, status.st_mtime_ns
 
 
-def count_kept_parts(folder: Path, parts: Mapping[Path, Identity], *, cloned: Mapping[str, Any]) -> int:
-    """How many of the parts that a kill left are still there; the others' stages must be in dvc.lock since.
+def count_kept_parts(
+    folder: Path, parts: Mapping[Path, Identity], found: Mapping[Path, Identity | None], *, cloned: Mapping[str, Any]
+) -> int:
+    """How many of the parts that a kill left were found again; the others' stages must be in dvc.lock since.
 
     `cloned` is what dvc.lock held at the start: the repository's own, of other settings.
     """
     kept, gone = 0, set()
     for path, identity in parts.items():
-        now = file_identity(path)
+        now = found[path]
         assert now in (identity, None), f"{path} was written again: its shard was finished before the kill"
         if now is None:
             gone.add(path.relative_to(folder / ".work").parts[0].replace("-", "@", 1))  # train-x is dvc's train@x

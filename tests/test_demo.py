@@ -211,6 +211,7 @@ def test_kills_at_any_moment_lose_nothing(tmp_path: Path) -> None:
                 wait_for_a_shard(run, shaken, f".work/{sets}/parts/*.json")
             else:
                 time.sleep(moments.uniform(0.5, 2.5))
+            wait_for_a_whole_lock(run, shaken)
             found = {path: file_identity(path) for path in parts}
             if run.poll() is None:
                 kill(run, what)
@@ -227,6 +228,16 @@ def wait_for_a_shard(run: "subprocess.Popen[bytes]", folder: Path, pattern: str)
     before = set(folder.glob(pattern))
     end = time.monotonic() + 60
     while run.poll() is None and time.monotonic() < end and not set(folder.glob(pattern)) - before:
+        time.sleep(0.002)
+
+
+def wait_for_a_whole_lock(run: "subprocess.Popen[bytes]", folder: Path) -> None:
+    """Until dvc is not writing dvc.lock: it empties the file first, and a kill of dvc then loses it (README)."""
+    lock = folder / "dvc.lock"
+    while run.poll() is None:
+        status = lock.stat()
+        if status.st_size and time.time() - status.st_mtime > 0.3:
+            return
         time.sleep(0.002)
 
 

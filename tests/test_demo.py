@@ -190,11 +190,11 @@ def test_kills_at_any_moment_lose_nothing(tmp_path: Path) -> None:
     for folder in (calm, shaken):
         edit_params(
             folder,
-            fetch__synthetic__train_per_class=24,
+            fetch__synthetic__train_per_class=60,
             fetch__synthetic__val_per_class=6,
             profiles__demo__ingest__photos_per_shard=5,
             profiles__demo__render__images_per_shard=5,
-            profiles__demo__train__epochs=4,
+            profiles__demo__train__epochs=2,
         )
     dvc(calm, "repro", "train@dynamic")
     moments = random.Random(0)

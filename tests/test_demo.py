@@ -248,7 +248,9 @@ def kill(run: "subprocess.Popen[bytes]", what: str) -> None:
         run.kill()
     else:
         children = Path(f"/proc/{run.pid}/task/{run.pid}/children")
-        for child in children.read_text().split() if children.is_file() else []:
+        while run.poll() is None and not (stage := children.read_text().split()):  # dvc is between two stages
+            time.sleep(0.002)
+        for child in stage if run.poll() is None else []:
             os.kill(int(child), signal.SIGKILL)
         run.wait()  # dvc sees its stage fail and ends
     run.wait()

@@ -211,7 +211,7 @@ def test_kills_at_any_moment_lose_nothing(tmp_path: Path) -> None:
                 wait_for_a_shard(run, shaken, f".work/{sets}/parts/*.json")
             else:
                 time.sleep(moments.uniform(0.5, 2.5))
-            wait_for_a_whole_lock(run, shaken)
+            wait_for_whole_locks(run, shaken)
             found = {path: file_identity(path) for path in parts}
             if run.poll() is None:
                 kill(run, what)
@@ -231,14 +231,20 @@ def wait_for_a_shard(run: "subprocess.Popen[bytes]", folder: Path, pattern: str)
         time.sleep(0.002)
 
 
-def wait_for_a_whole_lock(run: "subprocess.Popen[bytes]", folder: Path) -> None:
-    """Until dvc is not writing dvc.lock: it empties the file first, and a kill of dvc then loses it (README)."""
-    lock = folder / "dvc.lock"
-    while run.poll() is None:
-        status = lock.stat()
-        if status.st_size and time.time() - status.st_mtime > 0.3:
-            return
+def wait_for_whole_locks(run: "subprocess.Popen[bytes]", folder: Path) -> None:
+    """Until dvc writes neither of its two lock files: it empties them first, and a kill of dvc loses them (README)."""
+    locks = (folder / "dvc.lock", folder / ".dvc/tmp/rwlock")
+    while run.poll() is None and not all(is_quiet(lock) for lock in locks):
         time.sleep(0.002)
+
+
+def is_quiet(path: Path) -> bool:
+    """Whether a file is not there, or has something in it that was written a while ago."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return True
+    return status.st_size > 0 and time.time() - status.st_mtime > 0.3
 
 
 def kill(run: "subprocess.Popen[bytes]", what: str) -> None:

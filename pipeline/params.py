@@ -196,9 +196,8 @@ def _segmenters(params: Params, methods: set[Method]) -> dict[str, Any]:
 
 def _wanted_weights(params: Params) -> set[str]:
     """The sources of weights that the methods in use need."""
-    judging = params.evaluate_segmentation
-    judged = judging.methods if set(judging.sources.model_dump().values()) != {"none"} else []
-    methods = {params.segment.method, *judged}
+    # The judged ones even where all public sets are left out: they meet the masks that came with the photos.
+    methods = {params.segment.method, *params.evaluate_segmentation.methods}
     wanted: set[str] = {params.segment.sam.model} if methods & {"grounded_sam", "sam_boxes"} else set()
     if "grounded_sam" in methods:
         wanted |= {params.segment.grounding_dino.model, BERT}

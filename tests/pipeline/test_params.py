@@ -120,12 +120,14 @@ def test_weights_are_wanted_by_the_methods_in_use(
     assert wanted(resolved(tmp_path, edit)) == names
 
 
-def test_a_set_that_is_left_out_wants_no_weights(tmp_path: Path) -> None:
+def test_judged_methods_want_weights_also_without_public_sets(tmp_path: Path) -> None:
+    """The masks that came with the photos are judged in any case."""
+
     def edit(params: dict[str, Any]) -> None:
         judging = params["profiles"]["demo"]["evaluate_segmentation"]
-        judging |= {"methods": ["grounded_sam"], "sources": dict.fromkeys(judging["sources"], "none")}
+        judging |= {"methods": ["sam_boxes"], "sources": dict.fromkeys(judging["sources"], "none")}
 
-    assert wanted(resolved(tmp_path, edit)) == set()
+    assert wanted(resolved(tmp_path, edit)) == {"sam_vit_b"}
 
 
 def test_a_threshold_reruns_the_segmenter_that_has_it(tmp_path: Path) -> None:

@@ -61,15 +61,6 @@ def fetch_file(
     return path
 
 
-def missing_files(files: Iterable[RemoteFile], folder: Path) -> list[RemoteFile]:
-    """The files that `folder` does not hold yet (by name and size): what a fetch would ask the network for."""
-    return [
-        remote
-        for remote in files
-        if not (path := folder / remote.name).is_file() or remote.size not in (None, path.stat().st_size)
-    ]
-
-
 def _complete(
     part: Part,
     headers: Mapping[str, str],

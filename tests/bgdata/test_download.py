@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from bgdata.errors import InputError
-from bgdata.fetch.download import fetch_file, missing_files
+from bgdata.fetch.download import fetch_file
 from bgdata.fetch.http import LONGEST_WAIT
 from bgdata.fetch.part import Part
 from bgdata.fetch.sources import RemoteFile
@@ -438,10 +438,3 @@ def test_a_folder_is_a_mirror(tmp_path: Path) -> None:
     refused(remote, tmp_path / "other", f"has 5 bytes, expected {CONTENT.size}", mirror=source.as_uri())
     (source / "w.pth").unlink()
     refused(remote, tmp_path / "other", r"a folder/w.pth is not a file: put w.pth there", mirror=source.as_uri())
-
-
-def test_missing_files_are_those_without_the_right_name_and_size(tmp_path: Path) -> None:
-    files = [RemoteFile(name, f"https://a.invalid/{name}", size=3) for name in ("there", "short", "absent")]
-    (tmp_path / "there").write_bytes(b"abc")
-    (tmp_path / "short").write_bytes(b"ab")
-    assert missing_files(files, tmp_path) == files[1:]

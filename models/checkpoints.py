@@ -1,6 +1,5 @@
 """Trained classifiers at rest: weights and a record of where they came from, loadable without running code."""
 
-import hashlib
 import platform
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +10,8 @@ import torch
 import torchvision
 
 from bgdata.errors import InputError
-from models.classifiers import Classifier, build_classifier, load_weights, read_torch_file
+from models.classifiers import Classifier, build_classifier
+from models.weights import load_weights, read_torch_file, save_whole
 
 _NEEDED = ("state_dict", "arch", "input_size", "classes", "recipe", "seed")
 
@@ -25,6 +25,7 @@ def save_classifier(path: Path, classifier: Classifier, record: Mapping[str, Any
         "arch": classifier.arch,
         "input_size": classifier.input_size,
         "classes": classifier.classes,
+        "head": classifier.head,
         **record,
         "versions": {
             "python": platform.python_version(),
@@ -51,19 +52,8 @@ def load_classifier(path: Path) -> tuple[Classifier, dict[str, Any]]:
             "foreign weights as train.weights"
         )
     state = content.pop("state_dict")
-    classifier = build_classifier(content["arch"], input_size=content["input_size"], classes=content["classes"])
+    classifier = build_classifier(
+        content["arch"], input_size=content["input_size"], classes=content["classes"], head=content.get("head")
+    )
     load_weights(classifier.network, state, source=str(path), new_head=False)
     return classifier.eval(), content
-
-
-def save_whole(content: Any, path: Path) -> None:
-    """`torch.save` so that a kill leaves the old file or the new one."""
-    partial = path.with_name(f"{path.name}.tmp")
-    torch.save(content, partial)
-    partial.replace(path)
-
-
-def file_sha256(path: Path) -> str:
-    """The SHA-256 of a file, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,7 +1,6 @@
 """Classifiers: torchvision's networks, with resizing and normalisation inside."""
 
 import difflib
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,8 @@ from torchvision.models.resnet import BasicBlock, ResNet
 
 from bgdata.errors import InputError
 from bgdata.labels import CLASS_COUNT
+from models.heads import replace_head
+from models.weights import load_weights, read_torch_file
 
 # ImageNet-9's own statistics (Xiao et al. 2021, the evaluator's for nine-class models).
 MEAN = (0.4717, 0.4499, 0.3837)
@@ -35,6 +36,7 @@ class Classifier(nn.Module):
         super().__init__()
         self.network = network
         self.arch = arch
+        self.head: dict[str, Any] | None = None
         self.classes = classes
         self.input_size = input_size
         self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1), persistent=False)
@@ -45,6 +47,11 @@ class Classifier(nn.Module):
         resized = resize_images(images, self.input_size)
         normalised = (resized - self.mean) / self.std
         return self.network(normalised.contiguous(memory_format=torch.channels_last))
+
+    def replace_head(self, head: Mapping[str, Any]) -> None:
+        """Give the network a new head (see `models.heads`), which the checkpoint remembers."""
+        replace_head(self.network, head, classes=self.classes)
+        self.head = dict(head)
 
 
 def resize_images(images: Float32[Tensor, "b c h w"], size: int) -> Float32[Tensor, "b c {size} {size}"]:
@@ -72,12 +79,19 @@ def _area_weights(source: int, target: int, device: torch.device) -> Float32[Ten
 
 
 def build_classifier(
-    arch: str, *, input_size: int, classes: int = CLASS_COUNT, weights: str | None = None, seed: int = 0
+    arch: str,
+    *,
+    input_size: int,
+    classes: int = CLASS_COUNT,
+    weights: str | None = None,
+    head: Mapping[str, Any] | None = None,
+    seed: int = 0,
 ) -> Classifier:
     """A classifier by name: `resnet10` (one basic block a stage) or one of torchvision's.
 
     `weights` is a local file (a state dict, or one under `state_dict`) or the name of torchvision's (IMAGENET1K_V2); a
-    head for another number of classes is replaced by a new one, anything else must fit. `seed` draws what is new.
+    head for another number of classes is replaced by a new one, anything else must fit. `head` takes the place of the
+    network's own. `seed` draws what is new.
 
     Raises InputError where the name is unknown or the weights do not fit, listing the keys.
     """
@@ -87,53 +101,9 @@ def build_classifier(
     if weights is not None:
         load_weights(network, _start_weights(arch, weights), source=weights, new_head=True)
     classifier = Classifier(network, arch=arch, classes=classes, input_size=input_size)
+    if head is not None:
+        classifier.replace_head(head)
     return classifier.to(memory_format=torch.channels_last)
-
-
-def load_weights(network: nn.Module, state: Mapping[str, Tensor], *, source: str, new_head: bool) -> None:
-    """Load a state dict strictly; with `new_head`, a head of another size stays as it was drawn.
-
-    Raises InputError listing missing, unexpected and wrongly shaped keys.
-    """
-    expected = network.state_dict()
-    state = dict(state)
-    if state and all(key.startswith("module.") for key in state):  # written by DataParallel
-        state = {key.removeprefix("module."): value for key, value in state.items()}
-    wrong = [key for key in expected.keys() & state.keys() if expected[key].shape != state[key].shape]
-    if new_head:
-        head = [key for key in wrong if key in head_keys(network)]
-        state |= {key: expected[key] for key in head}
-        wrong = [key for key in wrong if key not in head]
-    faults = {
-        # Networks saved before PyTorch 0.4.1 have no such counters, and need none.
-        "missing": [key for key in expected.keys() - state.keys() if not key.endswith("num_batches_tracked")],
-        "unexpected": list(state.keys() - expected.keys()),
-        "wrong shape": [f"{key} {_shape(state[key])}, expected {_shape(expected[key])}" for key in wrong],
-    }
-    if any(faults.values()):
-        listed = "; ".join(f"{fault}: {_listing(keys)}" for fault, keys in faults.items() if keys)
-        raise InputError(f"the weights of {source} do not fit the network: {listed}")
-    network.load_state_dict(state)
-
-
-def read_torch_file(path: Path) -> Any:
-    """What `torch.save` wrote, if it is tensors and plain containers alone.
-
-    Raises InputError where the file is missing, no checkpoint, cut short, or holds code.
-    """
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing") from None
-    except pickle.UnpicklingError as error:
-        if "GLOBAL" in str(error) or "global" in str(error):
-            raise InputError(
-                f"{path} holds Python objects besides tensors, which could run code when loaded: "
-                "save its plain state dict again and give that"
-            ) from None
-        raise InputError(_no_checkpoint(path)) from None
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError):
-        raise InputError(_no_checkpoint(path)) from None
 
 
 def _build_network(arch: str, classes: int, input_size: int) -> nn.Module:
@@ -164,23 +134,3 @@ def _start_weights(arch: str, weights: str) -> Mapping[str, Tensor]:
     if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise InputError(f"{weights} holds no state dict (names to tensors), at its top or under 'state_dict'")
     return state
-
-
-def head_keys(network: nn.Module) -> list[str]:
-    """The keys of the last layer with outputs: what another number of classes replaces."""
-    layers = [name for name, module in network.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)]
-    return [f"{layers[-1]}.weight", f"{layers[-1]}.bias"]
-
-
-def _shape(tensor: Tensor) -> str:
-    return "x".join(map(str, tensor.shape)) or "scalar"
-
-
-def _listing(keys: list[str], limit: int = 5) -> str:
-    more = f" and {len(keys) - limit} more" if len(keys) > limit else ""
-    return ", ".join(sorted(keys)[:limit]) + more
-
-
-def _no_checkpoint(path: Path) -> str:
-    size = path.stat().st_size if path.is_file() else 0
-    return f"{path} ({size} bytes) is no PyTorch checkpoint, or was cut short: make or download it again"

@@ -111,6 +111,11 @@ def set_root(name: str, source: str) -> Path:
     return (DOWNLOADS if source == "download" else RAW) / name
 
 
+def run_folder(run: Path, number: int) -> Path:
+    """Where the checkpoint of the `number`-th seed lies in a run: the first at its top, the others in folders."""
+    return run if number == 0 else run / f"seed-{number}"
+
+
 def weights_manifests() -> dict[str, Path]:
     """The manifests of the fetched weights, as inputs of a workspace."""
     return {f"weights/{path.parent.name}": path for path in sorted(WEIGHTS.glob(f"*/{MANIFEST}"))}

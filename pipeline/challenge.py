@@ -11,10 +11,11 @@ from typing import Any
 
 from bgdata.shards import MANIFEST, write_text_whole
 from bgdata.sources import open_sources
-from models.checkpoints import file_sha256, load_classifier
+from models.checkpoints import load_classifier
 from models.devices import resolve_device, resolve_precision
 from models.evaluation.adversarial import AdversarialGallery, choose_rated
 from models.evaluation.challenge import ROUND, SETS_READ, challenge_score, judge_foregrounds, open_challenge
+from models.weights import file_sha256
 from models.zoo.judged import judged_classifier
 from models.zoo.loading import state_sha256
 from pipeline._judging import (

@@ -8,9 +8,10 @@ import argparse
 
 from bgdata.compose.variants import VARIANTS
 from bgdata.sources import open_sources
-from models.checkpoints import file_sha256, load_classifier
+from models.checkpoints import load_classifier
 from models.devices import resolve_device
 from models.evaluation.in9 import in9_score, judge_variants, recorded_predictions
+from models.weights import file_sha256
 from models.zoo.judged import judged_classifier
 from pipeline._judging import (
     add_model_arguments,

@@ -19,11 +19,12 @@ from bgdata.settings import Settings
 from bgdata.synthetic.settings import SyntheticSettings
 from models.evaluation.settings import ChallengeSettings, SaliencySettings
 from models.segmenters.settings import SECTIONS, DetectorName, Method, SamName, SegmentSettings
-from models.training.settings import RecipeSettings, TrainSettings
+from models.training.settings import INIT, RecipeSettings, TrainSettings
 from models.unet.settings import UNetSettings
 
 # The name becomes a stage's name and a folder's.
 RecipeName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+$")]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
 PROFILES = ("demo", "imagenet", "sample")
 SEGMENTATION_SETS = ("coco", "voc", "davis")
 BERT = "bert_base_uncased"
@@ -84,7 +85,8 @@ class StudentSettings(UNetSettings):
 class Params(Settings):
     """params.yaml with its profile merged in."""
 
-    seed: int = Field(ge=0, lt=2**63)
+    seed: Seed
+    seeds: list[Seed] = Field(min_length=1)
     runtime: RuntimeSettings
     fetch: FetchSettings
     ingest: IngestSettings
@@ -103,8 +105,27 @@ class Params(Settings):
         for name, recipe in self.recipes.items():
             if recipe.data in ("mixup", "cutmix") and recipe.data not in self.mix:
                 raise ValueError(f"recipes.{name}.data is {recipe.data}, but mix.{recipe.data} is not there")
-        if "unet" in self.recipes:
-            raise ValueError("recipes.unet: runs/unet is the segmenter's; give the recipe another name")
+        return self
+
+    @model_validator(mode="after")
+    def _recipes_start_somewhere(self) -> "Params":
+        for name in ("unet", INIT):
+            if name in self.recipes:
+                raise ValueError(f"recipes.{name}: runs/{name} holds something else; give the recipe another name")
+        for name in self.recipes:
+            passed = [name]
+            while (start := self.recipes[passed[-1]].start) != INIT:
+                if start not in self.recipes:
+                    raise ValueError(f"recipes.{passed[-1]}.start is {start}, which is neither {INIT} nor a recipe")
+                if start in passed:
+                    raise ValueError(f"recipes.{name} starts from itself: {' <- '.join([*passed, start])}")
+                passed.append(start)
+        return self
+
+    @model_validator(mode="after")
+    def _seeds_differ(self) -> "Params":
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"seeds holds one twice: {self.seeds}")
         return self
 
     @model_validator(mode="after")
@@ -167,10 +188,19 @@ def resolve_settings(params: Params) -> dict[str, Any]:
     resolved |= _segmentation_settings(params)
     for method, mix in params.mix.items():
         resolved[f"mix-{method}"] = {"mix": mix.model_dump()} | encoding | seed
-    for name, recipe in params.recipes.items():
-        train = params.train.model_dump(exclude=set() if recipe.background == "dynamic" else {"p"})
-        resolved[f"train-{name}"] = {"recipe": {"name": name} | recipe.model_dump(), "train": train} | seed
+    seeds = {"seeds": params.seeds}
+    resolved["init"] = params.train.model_dump(include={"arch", "weights", "size"}) | seeds
+    resolved |= {f"train-{name}": _training(name, recipe, params) | seeds for name, recipe in params.recipes.items()}
     return resolved
+
+
+def _training(name: str, recipe: RecipeSettings, params: Params) -> dict[str, Any]:
+    """The settings of one recipe: its own where it has them, else those of `train`; p as a number."""
+    resolved: dict[str, Any] = {"name": name} | recipe.model_dump(exclude={"train"})
+    if recipe.background is not None and recipe.background.p == "train.p":
+        resolved["background"]["p"] = params.train.p
+    own = recipe.train.model_dump(exclude_none=True)
+    return {"recipe": resolved, "train": params.train.model_dump(exclude={"weights", "p"}) | own}
 
 
 def _segmentation_settings(params: Params) -> dict[str, Any]:

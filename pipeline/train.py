@@ -1,65 +1,71 @@
-"""Train one recipe: from its set to a checkpoint with its history and its provenance."""
+"""Train one recipe, once for each seed: from its start weights and its set to checkpoints with their histories."""
 
 import argparse
 import json
 from pathlib import Path
 
 from bgdata.shards import MANIFEST, write_csv, write_text_whole
-from models.checkpoints import file_sha256, save_classifier
-from models.classifiers import build_classifier
+from models.checkpoints import load_classifier, save_classifier
 from models.devices import resolve_device, resolve_precision
-from models.training.loop import fit
-from models.training.recipes import open_recipe, open_validation, sets_read
+from models.training.recipes import sets_read
+from models.training.run import train_recipe
 from models.training.settings import TrainJob
-from pipeline._stage import RUNS, SETS, read_settings, run_stage, runtime, workspace
+from models.weights import file_sha256
+from pipeline._stage import RUNS, SETS, read_settings, run_folder, run_stage, runtime, workspace
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Train, then write `model.pt`, `history.csv` and `provenance.json`."""
+    """Train, then write `model.pt`, `history.csv` and `provenance.json` of each seed."""
     settings = read_settings(f"train-{arguments.recipe}")
     job = TrainJob.model_validate(settings)
-    recipe, train, workers = job.recipe, job.train, runtime()["workers"]
-    device = resolve_device(runtime()["device"])
-    precision = resolve_precision(train.precision, device)
-    manifests = {name: SETS / name / MANIFEST for name in sets_read(recipe)}
-    weights = {"weights": Path(train.weights)} if train.weights and Path(train.weights).is_file() else {}
+    manifests = {name: SETS / name / MANIFEST for name in sets_read(job.recipe)}
+    starts = [run_folder(RUNS / job.recipe.start, number) / "model.pt" for number in range(len(job.seeds))]
     with workspace(
-        f"train-{recipe.name}",
+        f"train-{job.recipe.name}",
         settings=settings,
-        inputs=manifests | weights,
-        outs={"run": RUNS / recipe.name},
+        inputs=manifests | {f"start {number}": path for number, path in enumerate(starts)},
+        outs={"run": RUNS / job.recipe.name},
     ) as work:
-        pixels, run = work / "pixels", work / "run"
-        # Before the data: a mistake in arch or weights is told at once.
-        classifier = build_classifier(train.arch, input_size=train.size, weights=train.weights, seed=job.seed)
-        data = open_recipe(recipe, SETS, size=train.size, p=job.p, folder=pixels, workers=workers)
-        history = fit(
-            classifier,
-            data,
-            train,
-            validation=open_validation(SETS, size=train.size, folder=pixels / "val", workers=workers),
-            seed=job.seed,
-            device=device,
-            precision=precision,
-            folder=work,
-            label=recipe.name,
-        )
-        run.mkdir(exist_ok=True)
-        record = save_classifier(
-            run / "model.pt",
-            classifier,
-            {
-                "recipe": recipe.model_dump(),
-                "params": train.model_dump(),
-                "data": {name: file_sha256(path) for name, path in (manifests | weights).items()},
-                "seed": job.seed,
-                "device": device.type,
-                "precision": str(precision).removeprefix("torch."),
-            },
-        )
-        write_csv(run / "history.csv", list(history[0]), history)
-        provenance = record | {"checkpoint_sha256": file_sha256(run / "model.pt")}
-        write_text_whole(run / "provenance.json", json.dumps(provenance, indent=1) + "\n")
+        for number, (seed, start) in enumerate(zip(job.seeds, starts, strict=True)):
+            run = run_folder(work / "run", number)
+            if not (run / "provenance.json").is_file():
+                _train(job, seed, start, work, run, manifests)
+
+
+def _train(job: TrainJob, seed: int, start: Path, work: Path, run: Path, manifests: dict[str, Path]) -> None:
+    device = resolve_device(runtime()["device"])
+    precision = resolve_precision(job.train.precision, device)
+    state = work / f"seed-{seed}"
+    state.mkdir(exist_ok=True)
+    classifier, _ = load_classifier(start)
+    history = train_recipe(
+        classifier,
+        job.recipe,
+        job.train,
+        SETS,
+        seed=seed,
+        device=device,
+        precision=precision,
+        folder=state,
+        pixels=work / "pixels",
+        workers=runtime()["workers"],
+    )
+    run.mkdir(parents=True, exist_ok=True)
+    record = save_classifier(
+        run / "model.pt",
+        classifier,
+        {
+            "recipe": job.recipe.model_dump(),
+            "params": job.train.model_dump(),
+            "data": {name: file_sha256(path) for name, path in (manifests | {"start": start}).items()},
+            "seed": seed,
+            "device": device.type,
+            "precision": str(precision).removeprefix("torch."),
+        },
+    )
+    write_csv(run / "history.csv", list(history[0]), history)
+    provenance = record | {"checkpoint_sha256": file_sha256(run / "model.pt")}
+    write_text_whole(run / "provenance.json", json.dumps(provenance, indent=1) + "\n")
 
 
 if __name__ == "__main__":

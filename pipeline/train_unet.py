@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from bgdata.shards import MANIFEST, write_csv, write_text_whole
-from models.checkpoints import file_sha256
 from models.devices import resolve_device, resolve_precision
 from models.unet.checkpoints import save_unet
 from models.unet.settings import UNetJob
 from models.unet.train import fit_unet
+from models.weights import file_sha256
 from pipeline._stage import RUNS, SETS, read_settings, run_stage, runtime, workspace
 
 

@@ -1,4 +1,4 @@
-"""The training loop. It knows no recipe: it draws batches, augments them, and steps."""
+"""The training loop. It knows no recipe: it draws batches, augments them, steps, and tells the parts."""
 
 import math
 from collections.abc import Iterator
@@ -8,28 +8,29 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812  # the name that everyone knows it by
 from jaxtyping import Float32, Int64, UInt8
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 from tqdm import tqdm
 
 from bgdata.errors import InputError
 from bgdata.randomness import image_generator
-from models.checkpoints import save_whole
-from models.classifiers import Classifier, read_torch_file
+from models.classifiers import Classifier
 from models.devices import exact_arithmetic
 from models.evaluation.accuracy import predict_labels
 from models.training.augment import crop_and_flip, jitter_colours
-from models.training.recipes import TrainingData
+from models.training.optimizers import build_optimizer, set_rate
+from models.training.parts import Batch, Drawn
+from models.training.recipes import Recipe
 from models.training.schedule import learning_rate
 from models.training.settings import LoopSettings
+from models.weights import read_torch_file, save_whole
 
 STATE = "state.pt"
 
 
 def fit(
     classifier: Classifier,
-    data: TrainingData,
+    recipe: Recipe,
     settings: LoopSettings,
     *,
     validation: tuple[UInt8[np.ndarray, "v s s 3"], Int64[np.ndarray, " v"]],
@@ -41,40 +42,41 @@ def fit(
 ) -> list[dict[str, Any]]:
     """Train a classifier in place; returns the history, one row an epoch.
 
-    SGD with Nesterov momentum; the rate rises linearly and falls as a cosine, step by step. The state is kept in
-    `folder` after each epoch: a killed run goes on from there to the same weights as an unbroken one, since each
-    epoch's random choices come from (seed, epoch) alone. `validation` holds images at rest and their labels; `label`
-    names the bars.
+    The rate rises linearly and falls as a cosine, step by step. The state is kept in `folder` after each epoch: a
+    killed run goes on from there to the same weights as an unbroken one, since each epoch's random choices come from
+    (seed, epoch) alone. `validation` holds images at rest and their labels; `label` names the bars.
 
     Raises InputError where the loss stops being a number.
     """
     classifier.to(device)
-    optimizer = torch.optim.SGD(
-        classifier.parameters(),
-        lr=settings.lr,
-        momentum=settings.momentum,
-        nesterov=settings.momentum > 0,
-        weight_decay=settings.weight_decay,
-        fused=True,
-    )
-    history = _resume(folder / STATE, classifier, optimizer)
+    recipe.parts.to(device)
+    optimizer = build_optimizer(classifier, settings, backbone_lr=recipe.backbone_lr)
+    history = _resume(folder / STATE, classifier, recipe.parts, optimizer)
     images, labels = validation
+
+    def predict(pixels: UInt8[np.ndarray, "n s s 3"]) -> Int64[np.ndarray, " n"]:
+        with autocast(device, precision):
+            return predict_labels(classifier, pixels, device=device, batch=settings.batch_size)
+
     for epoch in range(len(history), settings.epochs):
-        with _bar(label, epoch, settings, data) as bar, exact_arithmetic(), _epoch_seed(seed, epoch, device):
-            loss = _train_epoch(classifier, data, optimizer, settings, epoch, seed, precision=precision, bar=bar)
+        with _bar(label, epoch, settings, recipe) as bar, exact_arithmetic(), _epoch_seed(seed, epoch, device):
+            loss = _train_epoch(classifier, recipe, optimizer, settings, epoch, seed, precision=precision, bar=bar)
             if not math.isfinite(loss):
                 raise InputError(
                     f"the loss of {label} is no longer a number in epoch {epoch + 1}: lower train.lr (it is "
                     f"{settings.lr}), or raise train.warmup"
                 )
-            with autocast(device, precision):
-                predictions = predict_labels(classifier, images, device=device, batch=settings.batch_size)
-            accuracy = float((predictions == labels).mean())
+            rate = optimizer.param_groups[-1]["lr"]
+            for part in recipe.parts:
+                part.after_epoch(predict)
+            if epoch + 1 == settings.epochs:
+                recipe.averaging.finish(
+                    classifier, lambda: _refresh(classifier, recipe, settings, seed, precision=precision)
+                )
+            accuracy = float((predict(images) == labels).mean())
             bar.set_postfix(loss=f"{loss:.3f}", val=f"{accuracy:.3f}")
-        rate = optimizer.param_groups[0]["lr"]
         history.append({"epoch": epoch + 1, "lr": rate, "train_loss": loss, "val_accuracy": accuracy})
-        state = {"classifier": classifier.state_dict(), "optimizer": optimizer.state_dict(), "history": history}
-        save_whole(state, folder / STATE)
+        _save(folder / STATE, classifier, recipe.parts, optimizer, history)
     return history
 
 
@@ -85,7 +87,7 @@ def autocast(device: torch.device, precision: torch.dtype) -> torch.autocast:
 
 def _train_epoch(
     classifier: Classifier,
-    data: TrainingData,
+    recipe: Recipe,
     optimizer: torch.optim.Optimizer,
     settings: LoopSettings,
     epoch: int,
@@ -96,34 +98,67 @@ def _train_epoch(
 ) -> float:
     """One pass over the data; returns the mean loss."""
     device = classifier.mean.device
-    classifier.train()
-    batches = _batches(len(data.pixels), settings.batch_size, _generator(seed, epoch, "order"))
-    total_steps = settings.epochs * len(batches)
-    augmenting, replacing = (_generator(seed, epoch, purpose) for purpose in ("augment", "background"))
-    total = torch.zeros((), device=device)
-    for number, indices in enumerate(batches):
-        rate = learning_rate(epoch * len(batches) + number, total_steps, peak=settings.lr, warmup=settings.warmup)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        images = augmented(to_floats(data.batch(indices, replacing), device), augmenting, settings)
-        targets = data.targets[torch.from_numpy(indices)].to(device)
+    _set_training(classifier)
+    network = torch.compile(classifier) if settings.compile else classifier
+    total, steps = torch.zeros((), device=device), 0
+    for number, count, batch in _epoch_batches(recipe, settings, epoch, seed, device=device):
+        progress = (epoch * count + number) / (settings.epochs * count)
+        rate = learning_rate(epoch * count + number, settings.epochs * count, peak=settings.lr, warmup=settings.warmup)
+        set_rate(optimizer, recipe.averaging.rate(rate, progress))
         with autocast(device, precision):
-            logits = classifier(images)
-        loss = F.cross_entropy(logits.float(), targets, label_smoothing=settings.label_smoothing)
+            loss = recipe.objective(network, batch)
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+        loss.backward()
         optimizer.step()
+        for part in recipe.parts:
+            part.after_step(classifier, (epoch * count + number + 1) / (settings.epochs * count))
         total += loss.detach()
-        bar.update(len(indices))
-    return float(total) / len(batches)
+        steps += 1
+        bar.update(len(batch.labels))
+    return float(total) / steps
+
+
+def _epoch_batches(
+    recipe: Recipe, settings: LoopSettings, epoch: int, seed: int, *, device: torch.device
+) -> Iterator[tuple[int, int, Batch]]:
+    """The batches of an epoch: (number, how many there are, batch)."""
+    generators = {word: _generator(seed, epoch, word) for word in ("order", "background", "augment", "mix")}
+    groups = _full_batches(recipe.order(generators["order"]), settings.batch_size)
+    for number, indices in enumerate(groups):
+        drawn = recipe.treat(recipe.data.draw(indices), generators["background"])
+        batch = augmented(drawn, recipe.data.targets, generators["augment"], settings, device=device)
+        yield number, len(groups), batch if recipe.mixer is None else recipe.mixer(batch, generators["mix"])
 
 
 def augmented(
-    images: Float32[Tensor, "b 3 s s"], generator: Generator, settings: LoopSettings
-) -> Float32[Tensor, "b 3 s s"]:
-    """A batch after the random crop, flip and colours."""
-    images = crop_and_flip(images, generator, crop_scale=settings.crop_scale, flip=settings.flip)
-    return jitter_colours(images, generator, jitter=settings.jitter)
+    drawn: Drawn,
+    targets: Float32[Tensor, "n k"],
+    generator: Generator,
+    settings: LoopSettings,
+    *,
+    device: torch.device,
+) -> Batch:
+    """A batch on the device after the random crop, flip and colours; masks and twins stay in step with the images."""
+    stacked = [to_floats(drawn.images, device)]
+    if drawn.twins is not None:
+        stacked.append(to_floats(drawn.twins, device))
+    if drawn.masks is not None:
+        stacked.append(drawn.masks.to(device).float())
+    layers = torch.cat(stacked, 1) if len(stacked) > 1 else stacked[0]
+    layers = crop_and_flip(layers, generator, crop_scale=settings.crop_scale, flip=settings.flip)
+    colours = generator.get_state()
+    images = jitter_colours(layers[:, :3], generator, jitter=settings.jitter)
+    twins = None
+    if drawn.twins is not None:
+        twins = jitter_colours(layers[:, 3:6], Generator().set_state(colours), jitter=settings.jitter)
+    return Batch(
+        images,
+        targets[torch.from_numpy(drawn.indices)].to(device),
+        drawn.labels.to(device),
+        drawn.background_labels.to(device),
+        masks=None if drawn.masks is None else layers[:, -1:],
+        twins=twins,
+    )
 
 
 def to_floats(images: UInt8[Tensor, "b 3 h w"], device: torch.device) -> Float32[Tensor, "b 3 h w"]:
@@ -133,10 +168,30 @@ def to_floats(images: UInt8[Tensor, "b 3 h w"], device: torch.device) -> Float32
     return images.float().div_(255)
 
 
-def _batches(count: int, size: int, generator: Generator) -> list[Int64[np.ndarray, " b"]]:
-    """Shuffled indices in full batches; the rest is left to another epoch (a batch of one has no batch statistics)."""
-    order = torch.randperm(count, generator=generator).numpy()
-    full = count // size * size or count
+def _set_training(classifier: Classifier) -> None:
+    """Training mode, but for batch norms that are frozen: their statistics stay as they are, too."""
+    classifier.train()
+    for module in classifier.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and not any(
+            parameter.requires_grad for parameter in module.parameters()
+        ):
+            module.eval()
+
+
+@torch.no_grad()
+def _refresh(
+    classifier: Classifier, recipe: Recipe, settings: LoopSettings, seed: int, *, precision: torch.dtype
+) -> None:
+    """Measure the batch statistics anew, over one more pass through the data (`torch.optim.swa_utils.update_bn`)."""
+    device = classifier.mean.device
+    images = (batch.images for _, _, batch in _epoch_batches(recipe, settings, settings.epochs, seed, device=device))
+    with autocast(device, precision):
+        torch.optim.swa_utils.update_bn(images, classifier)
+
+
+def _full_batches(order: Int64[np.ndarray, " n"], size: int) -> list[Int64[np.ndarray, " b"]]:
+    """Indices in full batches; the rest is left to another epoch (a batch of one has no batch statistics)."""
+    full = len(order) // size * size or len(order)
     return np.split(order[:full], range(size, full, size))
 
 
@@ -154,17 +209,31 @@ def _epoch_seed(seed: int, epoch: int, device: torch.device) -> Iterator[None]:
         yield
 
 
-def _resume(path: Path, classifier: Classifier, optimizer: torch.optim.Optimizer) -> list[dict[str, Any]]:
+def _save(
+    path: Path,
+    classifier: Classifier,
+    parts: nn.ModuleList,
+    optimizer: torch.optim.Optimizer,
+    history: list[dict[str, Any]],
+) -> None:
+    state = {"classifier": classifier.state_dict(), "parts": parts.state_dict(), "optimizer": optimizer.state_dict()}
+    save_whole(state | {"history": history}, path)
+
+
+def _resume(
+    path: Path, classifier: Classifier, parts: nn.ModuleList, optimizer: torch.optim.Optimizer
+) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     state = read_torch_file(path)
     classifier.load_state_dict(state["classifier"])
+    parts.load_state_dict(state["parts"])
     optimizer.load_state_dict(state["optimizer"])
     history: list[dict[str, Any]] = state["history"]
     return history
 
 
-def _bar(label: str, epoch: int, settings: LoopSettings, data: TrainingData) -> "tqdm[Any]":
-    count = len(data.pixels)
+def _bar(label: str, epoch: int, settings: LoopSettings, recipe: Recipe) -> "tqdm[Any]":
+    count = len(recipe.data.pixels)
     images = count // settings.batch_size * settings.batch_size or count
     return tqdm(total=images, desc=f"{label} {epoch + 1}/{settings.epochs}", unit="img", mininterval=1.0)

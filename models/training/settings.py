@@ -1,9 +1,11 @@
-"""Settings of training and of recipes."""
+"""Settings of training, and of the parts that recipes are put together from."""
 
-from typing import Literal
+import re
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
+from bgdata.labels import CLASS_NAMES
 from bgdata.settings import Settings
 
 SETS = (
@@ -17,36 +19,222 @@ SETS = (
     "no_fg",
     "only_bg_t",
     "only_bg_b",
+    "in9l",
 )
 # Sets with one whole foreground an image, whose background can therefore be replaced.
-_REPLACEABLE = ("original", "mixed_same", "mixed_rand", "mixed_next", "only_fg")
+REPLACEABLE = ("original", "mixed_same", "mixed_rand", "mixed_next", "only_fg")
+# The run that holds the weights from which recipes begin that follow no other.
+INIT = "init"
+
+Share = Annotated[float, Field(ge=0, le=1)]
+ClassName = Literal[CLASS_NAMES]
+Pattern = Annotated[str, StringConstraints(min_length=1)]
+
+
+class BackgroundSettings(Settings):
+    """`recipes.<name>.background`: what becomes of an image's background each time it is shown."""
+
+    by: Literal["any_class", "same_class", "other_class", "batch", "blur"] | dict[ClassName, dict[ClassName, float]] = (
+        Field(
+            description="whose background comes: a photo of any, of its own or of another class; a photo of the same "
+            "batch; its own, blurred (7-pixel gaussian); or by weight: {class: {class of the background: weight}}"
+        )
+    )
+    p: Share | Literal["train.p", "adaptive"] | dict[ClassName, Share] = Field(
+        description="the probability: a number, train.p, one for each class, or adaptive: the accuracy of the model on "
+        "a class's backgrounds, measured anew after each epoch"
+    )
+    choices: int | None = Field(default=None, ge=1, description="each image keeps to this many backgrounds; null: all")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "BackgroundSettings":
+        if isinstance(self.by, dict):
+            for label, weights in self.by.items():
+                if any(weight < 0 for weight in weights.values()) or sum(weights.values()) <= 0:
+                    raise ValueError(f"by.{label}: weights must be 0 or more, and one of them more than 0")
+        if self.choices is not None and self.by in ("batch", "blur"):
+            raise ValueError(f"choices goes with backgrounds of other photos, not with by: {self.by}")
+        return self
+
+
+class MixerSettings(Settings):
+    """`recipes.<name>.mixer`: mixup or cutmix of a batch's images and labels, drawn anew each time."""
+
+    kind: Literal["mixup", "cutmix"]
+    alpha: float = Field(gt=0, description="both parameters of the Beta distribution of lambda")
+
+
+class AdapterSettings(Settings):
+    """`recipes.<name>.adapter`: small matrices that are trained in place of whole layers, and merged at the end."""
+
+    kind: Literal["lora", "oft"]
+    layers: list[Pattern] = Field(min_length=1, description="regular expressions that match whole names of layers")
+    rank: int | None = Field(default=None, ge=1, description="lora: the rank of the two matrices")
+    alpha: float | None = Field(default=None, gt=0, description="lora: their product is scaled by alpha / rank")
+    block: int | None = Field(default=None, ge=2, description="oft: side of the rotations along the fan-in")
+
+    @model_validator(mode="after")
+    def _has_its_own(self) -> "AdapterSettings":
+        needed = {"lora": ("rank", "alpha"), "oft": ("block",)}[self.kind]
+        for name in ("rank", "alpha", "block"):
+            if (getattr(self, name) is not None) != (name in needed):
+                raise ValueError(f"kind {self.kind} takes {' and '.join(needed)}, and nothing else")
+        for pattern in self.layers:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"layers: {pattern!r} is no regular expression ({error})") from None
+        return self
+
+
+class HeadSettings(Settings):
+    """`recipes.<name>.head`: a new head, drawn by the seed, in place of the last layer."""
+
+    kind: Literal["linear", "mlp"]
+    hidden: int | None = Field(default=None, ge=1, description="mlp: width of the hidden layer")
+    dropout: float | None = Field(default=None, ge=0, lt=1, description="mlp: share of hidden units left out")
+
+    @model_validator(mode="after")
+    def _has_its_own(self) -> "HeadSettings":
+        if any((value is None) != (self.kind == "linear") for value in (self.hidden, self.dropout)):
+            raise ValueError("kind mlp takes hidden and dropout, kind linear neither")
+        return self
+
+
+class PenaltySettings(Settings):
+    """`recipes.<name>.penalty`: on the gradient of the cross-entropy with respect to the background's pixels."""
+
+    kind: Literal["absolute", "proportional", "smoothed"] = Field(
+        description="absolute: its mean size; proportional: its size as a share of that on the object, less 1; "
+        "smoothed: absolute, of the gradient averaged over copies with a noisy background"
+    )
+    weight: float = Field(gt=0)
+    copies: int | None = Field(default=None, ge=1, description="smoothed: copies of an image")
+    noise: float | None = Field(default=None, gt=0, description="smoothed: standard deviation; 1 is black to white")
+
+    @model_validator(mode="after")
+    def _has_its_own(self) -> "PenaltySettings":
+        if any((value is not None) != (self.kind == "smoothed") for value in (self.copies, self.noise)):
+            raise ValueError("kind smoothed takes copies and noise, the others neither")
+        return self
+
+
+class ConsistencySettings(Settings):
+    """`recipes.<name>.consistency`: predictions on a photo and on its copy with another background should agree."""
+
+    weight: float = Field(gt=0)
+    gamma: float = Field(ge=0, description="focal: photos that are sure and right count (1 - probability) ** gamma")
+
+
+class GroupDROSettings(Settings):
+    """`recipes.<name>.group_dro`: the worst group of (class, class of the background) counts most."""
+
+    step: float = Field(gt=0, description="step size of the groups' weights")
+
+
+class AveragingSettings(Settings):
+    """`recipes.<name>.averaging`: the weights that are kept are an average over training."""
+
+    kind: Literal["swa", "ema"]
+    start: float | None = Field(default=None, ge=0, lt=1, description="swa: share of the epochs before the first one")
+    lr: float | None = Field(default=None, gt=0, description="swa: constant rate from there on")
+    decay: float | None = Field(default=None, gt=0, lt=1, description="ema: share of the average kept at each step")
+
+    @model_validator(mode="after")
+    def _has_its_own(self) -> "AveragingSettings":
+        needed = {"swa": ("start", "lr"), "ema": ("decay",)}[self.kind]
+        if any((getattr(self, name) is not None) != (name in needed) for name in ("start", "lr", "decay")):
+            raise ValueError(f"kind {self.kind} takes {' and '.join(needed)}, and nothing else")
+        return self
+
+
+class FlowSettings(Settings):
+    """`recipes.<name>.flow`: a conditional flow over embeddings, on a frozen backbone, in place of the head."""
+
+    kind: Literal["nice", "maf"]
+    width: int = Field(ge=2, description="of the embedding that the flow models")
+    transforms: int = Field(ge=1)
+    hidden: list[int] = Field(min_length=1, description="widths of the hidden layers of each transform")
+    z_count: int = Field(ge=1, description="embeddings that are sampled for an image; the majority of them decides")
+    copies: int = Field(ge=1, description="swapped copies of each photo that are embedded")
+    embedding_epochs: int = Field(ge=1, description="first stage: the embedding and its classifier")
+    flow_epochs: int = Field(ge=1, description="second stage: the flow, by likelihood")
+    joint_epochs: int = Field(ge=0, description="third stage: cross-entropy of samples less log_weight * likelihood")
+    log_weight: float = Field(ge=0)
+    lr: float = Field(gt=0)
+    batch_size: int = Field(ge=2)
+
+
+class TrainOverrides(Settings):
+    """`recipes.<name>.train`: what a recipe sets otherwise than `train` does."""
+
+    epochs: int | None = Field(default=None, ge=1)
+    batch_size: int | None = Field(default=None, ge=2)
+    optimizer: Literal["sgd", "adam", "adamw"] | None = None
+    lr: float | None = Field(default=None, gt=0)
+    weight_decay: float | None = Field(default=None, ge=0)
+    label_smoothing: float | None = Field(default=None, ge=0, lt=1)
+    crop_scale: float | None = Field(default=None, gt=0, le=1)
+    precision: Literal["auto", "float32", "bfloat16"] | None = None
 
 
 class RecipeSettings(Settings):
-    """`recipes.<name>`: which set is trained on, and what is done to its backgrounds."""
+    """`recipes.<name>`: where it starts, what it is shown, and the parts that make it differ; null: without the part.
 
+    dvc.yaml reads `start` and `data`, so each recipe names them.
+    """
+
+    start: str = Field(pattern=r"^[a-z0-9_]+$", description="init (train.weights, or drawn), or another recipe's name")
     data: Literal[SETS]  # type: ignore[valid-type]  # mypy wants the words spelled out; SETS keeps them in one place
-    background: Literal["keep", "dynamic"] = Field(description="dynamic: replaced on the fly with probability train.p")
+    background: BackgroundSettings | None = None
+    mixer: MixerSettings | None = None
+    adapter: AdapterSettings | None = None
+    head: HeadSettings | None = None
+    tuned: Literal["all", "head"] = Field(default="all", description="head: the backbone stays as it is")
+    backbone_lr: float = Field(default=1.0, gt=0, description="rate of all but the head, as a share of train.lr")
+    balance: Literal["none", "groups"] = Field(
+        default="none", description="groups: each (class, class of the background) is drawn equally often"
+    )
+    penalty: PenaltySettings | None = None
+    consistency: ConsistencySettings | None = None
+    group_dro: GroupDROSettings | None = None
+    averaging: AveragingSettings | None = None
+    flow: FlowSettings | None = None
+    train: TrainOverrides = TrainOverrides()
 
     @model_validator(mode="after")
     def _has_a_foreground(self) -> "RecipeSettings":
-        if self.background == "dynamic" and self.data not in _REPLACEABLE:
-            raise ValueError(
-                f"background dynamic needs data with a foreground ({', '.join(_REPLACEABLE)}), not {self.data}"
-            )
+        wanting = {"background": self.background, "penalty": self.penalty, "consistency": self.consistency}
+        for name, part in (wanting | {"flow": self.flow}).items():
+            if part is not None and self.data not in REPLACEABLE:
+                raise ValueError(f"{name} needs data with a foreground ({', '.join(REPLACEABLE)}), not {self.data}")
+        return self
+
+    @model_validator(mode="after")
+    def _parts_fit_together(self) -> "RecipeSettings":
+        mixed = self.mixer is not None or self.data in ("mixup", "cutmix")
+        for name in ("penalty", "consistency", "group_dro", "flow"):
+            if mixed and getattr(self, name) is not None:
+                raise ValueError(f"{name} knows no mixed images: leave out mixer, and data mixup and cutmix")
+        if self.flow is not None:
+            for name in ("adapter", "head", "penalty", "consistency", "group_dro", "averaging"):
+                if getattr(self, name) is not None:
+                    raise ValueError(f"flow trains itself on a frozen backbone: leave out {name}")
+        if self.adapter is not None and self.tuned != "all":
+            raise ValueError("adapter trains itself and the head: leave out tuned")
         return self
 
 
 class LoopSettings(Settings):
-    """What the loop reads: `train` without what belongs to single recipes."""
+    """What the loop reads."""
 
     arch: str = Field(description="resnet10, or a classifier of torchvision (resnet50, ...)")
-    weights: str | None = Field(description="start weights: a local file, a torchvision name (IMAGENET1K_V2), or null")
     size: int = Field(ge=16, description="side of the network's input, pixels")
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=2)
+    optimizer: Literal["sgd", "adam", "adamw"]
     lr: float = Field(gt=0)
-    momentum: float = Field(ge=0, lt=1)
+    momentum: float = Field(ge=0, lt=1, description="sgd: Nesterov's")
     weight_decay: float = Field(ge=0)
     warmup: float = Field(ge=0, lt=1, description="share of the steps in which the rate rises")
     label_smoothing: float = Field(ge=0, lt=1)
@@ -54,12 +242,14 @@ class LoopSettings(Settings):
     flip: bool
     jitter: float = Field(ge=0, lt=1, description="largest relative change of brightness, contrast and saturation")
     precision: Literal["auto", "float32", "bfloat16"] = Field(description="auto: bfloat16 where the machine has it")
+    compile: bool = Field(description="torch.compile: pays on a GPU and in long trainings")
 
 
 class TrainSettings(LoopSettings):
     """`train`: what all recipes share."""
 
-    p: float = Field(ge=0, le=1, description="probability that dynamic replaces an image's background")
+    weights: str | None = Field(description="start weights: a local file, a torchvision name (IMAGENET1K_V2), or null")
+    p: Share = Field(description="the probability of recipes whose background.p is train.p")
 
 
 class NamedRecipe(RecipeSettings):
@@ -69,22 +259,11 @@ class NamedRecipe(RecipeSettings):
 
 
 class TrainJob(Settings):
-    """One recipe's resolved settings, as the train stage reads them; `train.p` is there for dynamic recipes alone.
+    """One recipe's resolved settings, as the train stage reads them: every number in its place.
 
-    A change of p therefore reruns no recipe that does not use it.
+    `recipe.background.p` is a number where params.yaml says train.p, so a change of it reruns no recipe without it.
     """
 
     recipe: NamedRecipe
-    train: TrainSettings | LoopSettings
-    seed: int
-
-    @model_validator(mode="after")
-    def _p_where_used(self) -> "TrainJob":
-        if (self.recipe.background == "dynamic") != isinstance(self.train, TrainSettings):
-            raise ValueError("train.p belongs to recipes with background: dynamic, and to no other")
-        return self
-
-    @property
-    def p(self) -> float | None:
-        """The probability of replacement; None for recipes that keep their backgrounds."""
-        return self.train.p if isinstance(self.train, TrainSettings) else None
+    train: LoopSettings
+    seeds: list[int]

@@ -11,9 +11,8 @@ import timm
 import torch
 
 from bgdata.errors import InputError
-from models.checkpoints import save_whole
-from models.classifiers import load_weights, read_torch_file
 from models.unet.network import UNet, build_unet
+from models.weights import load_weights, read_torch_file, save_whole
 
 _NEEDED = ("state_dict", "encoder", "depth", "size", "threshold")
 

@@ -19,13 +19,12 @@ from tqdm import tqdm
 
 from bgdata.errors import InputError
 from bgdata.randomness import image_generator, seeded_order
-from models.checkpoints import save_whole
-from models.classifiers import read_torch_file
 from models.devices import exact_arithmetic
 from models.training.schedule import learning_rate
 from models.unet.data import Augmentation, Pairs, build_augmentation, open_pairs
 from models.unet.network import UNet, build_unet, foreground_probability, to_unit
 from models.unet.settings import UNetSettings
+from models.weights import read_torch_file, save_whole
 
 STATE = "state.pt"
 

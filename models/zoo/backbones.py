@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from bgdata.errors import InputError
-from models.classifiers import load_weights
+from models.weights import load_weights
 from models.zoo.judged import Judged
 from models.zoo.loading import (
     ModelSource,

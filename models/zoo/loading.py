@@ -12,8 +12,8 @@ from torch import nn
 
 from bgdata.errors import InputError
 from bgdata.labels import CLASS_COUNT
-from models.checkpoints import file_sha256, load_classifier
-from models.classifiers import head_keys, load_weights, read_torch_file
+from models.checkpoints import load_classifier
+from models.weights import file_sha256, head_keys, load_weights, read_torch_file
 from models.zoo.judged import (
     IMAGENET_CLASSES,
     IMAGENET_MEAN,

@@ -15,17 +15,20 @@ from models.classifiers import build_classifier
 from models.training import loop
 from models.training.augment import crop_and_flip, jitter_colours
 from models.training.loop import fit
-from models.training.recipes import TrainingData, as_batch, open_recipe, replace_backgrounds, soft_labels
+from models.training.backgrounds import Replacement
+from models.training.data import as_batch, soft_labels
+from models.training.parts import Drawn
+from models.training.recipes import Recipe, open_recipe
 from models.training.schedule import learning_rate
-from models.training.settings import LoopSettings, NamedRecipe, RecipeSettings, TrainJob
+from models.training.settings import BackgroundSettings, LoopSettings, RecipeSettings
 
 CPU = torch.device("cpu")
 SETTINGS = LoopSettings(
     arch="resnet10",
-    weights=None,
     size=32,
     epochs=3,
     batch_size=8,
+    optimizer="sgd",
     lr=0.02,
     momentum=0.9,
     weight_decay=1e-4,
@@ -35,6 +38,7 @@ SETTINGS = LoopSettings(
     flip=True,
     jitter=0.2,
     precision="float32",
+    compile=False,
 )
 
 
@@ -46,13 +50,14 @@ def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def opened(sets: Path, folder: Path, *, data: str = "original", p: float | None = None) -> TrainingData:
-    recipe = RecipeSettings(data=data, background="keep" if p is None else "dynamic")
-    return open_recipe(recipe, sets, size=32, p=p, folder=folder, workers=2)
+def opened(sets: Path, folder: Path, *, data: str = "original", p: float | None = None) -> Recipe:
+    background = None if p is None else BackgroundSettings(by="any_class", p=p)
+    recipe = RecipeSettings(start="init", data=data, background=background)
+    return open_recipe(recipe, sets, settings=SETTINGS, seed=3, folder=folder, workers=2)
 
 
 def trained(
-    data: TrainingData,
+    recipe: Recipe,
     folder: Path,
     settings: LoopSettings = SETTINGS,
     *,
@@ -61,12 +66,11 @@ def trained(
 ) -> tuple[dict, list[dict[str, Any]]]:
     folder.mkdir(exist_ok=True)
     classifier = build_classifier("resnet10", input_size=32)
-    labels = data.targets.argmax(1).numpy()
     history = fit(
         classifier,
-        data,
+        recipe,
         settings,
-        validation=(data.pixels, labels),
+        validation=(recipe.data.pixels, recipe.data.labels),
         seed=3,
         device=device,
         precision=precision,
@@ -80,6 +84,12 @@ def assert_same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor])
     assert first.keys() == second.keys()
     for key, value in first.items():
         assert torch.equal(value, second[key]), key
+
+
+def drawn(images: np.ndarray, masks: np.ndarray, indices: np.ndarray) -> Drawn:
+    """A batch of class 0, at rest."""
+    zeros = torch.zeros(len(indices), dtype=torch.int64)
+    return Drawn(indices, as_batch(images[indices]), torch.from_numpy(masks[indices])[:, None], zeros, zeros)
 
 
 def test_dynamic_with_p_0_is_the_plain_recipe_bit_for_bit(sets: Path, tmp_path: Path) -> None:
@@ -96,9 +106,9 @@ def test_dynamic_with_p_1_never_shows_an_own_background() -> None:
     masks = np.zeros((count, side, side), bool)
     masks[:, 0] = True
     own = np.array([2, 0, 1, 4, 3, -1])
-    treat = replace_backgrounds(masks, backgrounds, own, p=1.0)
+    treat = Replacement(backgrounds, np.arange(5), own, p=1.0)
     indices = np.tile(np.arange(count), 200)
-    treated = treat(as_batch(images[indices]), indices, generator())
+    treated = treat(drawn(images, masks, indices), generator()).images
     assert (treated[:, :, 0] == 200).all()
     shown = treated[:, 0, 1, 0].numpy()
     for image in range(count):
@@ -106,16 +116,16 @@ def test_dynamic_with_p_1_never_shows_an_own_background() -> None:
 
 
 def test_dynamic_replaces_the_share_p_and_leaves_its_input_alone() -> None:
-    images = as_batch(np.full((1000, 2, 2, 3), 9, np.uint8))
-    treat = replace_backgrounds(np.zeros((1, 2, 2), bool), np.zeros((3, 2, 2, 3), np.uint8), np.array([0]), p=0.3)
-    treated = treat(images, np.zeros(1000, np.int64), generator())
+    batch = drawn(np.full((1, 2, 2, 3), 9, np.uint8), np.zeros((1, 2, 2), bool), np.zeros(1000, np.int64))
+    treat = Replacement(np.zeros((3, 2, 2, 3), np.uint8), np.arange(3), np.array([0]), p=0.3)
+    treated = treat(batch, generator()).images
     assert abs(float((treated[:, 0, 0, 0] == 0).float().mean()) - 0.3) < 0.05
-    assert (images == 9).all()
+    assert (batch.images == 9).all()
 
 
 def test_a_single_background_is_an_error() -> None:
     with pytest.raises(InputError, match="at least two backgrounds"):
-        replace_backgrounds(np.zeros((1, 2, 2), bool), np.zeros((1, 2, 2, 3), np.uint8), np.array([0]), p=0.5)
+        Replacement(np.zeros((1, 2, 2, 3), np.uint8), np.zeros(1, np.int64), np.array([0]), p=0.5)
 
 
 def test_soft_labels_sum_to_one_and_weigh_the_partner(sets: Path) -> None:
@@ -225,14 +235,6 @@ def test_a_loss_that_is_no_number_is_a_sentence(sets: Path, tmp_path: Path) -> N
     assert not (tmp_path / "run" / loop.STATE).exists()
 
 
-def test_p_stands_where_it_is_used() -> None:
-    keep = NamedRecipe(name="a", data="original", background="keep")
-    dynamic = NamedRecipe(name="b", data="original", background="dynamic")
-    train = SETTINGS.model_dump()
-    assert TrainJob.model_validate({"recipe": keep.model_dump(), "train": train, "seed": 0}).p is None
-    assert TrainJob.model_validate({"recipe": dynamic.model_dump(), "train": train | {"p": 0.5}, "seed": 0}).p == 0.5
-    for recipe, settings in ((keep, train | {"p": 0.5}), (dynamic, train)):
-        with pytest.raises(ValidationError, match="p belongs to recipes with background: dynamic"):
-            TrainJob.model_validate({"recipe": recipe.model_dump(), "train": settings, "seed": 0})
-    with pytest.raises(ValidationError, match="needs data with a foreground"):
-        RecipeSettings(data="mixup", background="dynamic")
+def test_parts_that_need_a_foreground_refuse_data_without_one() -> None:
+    with pytest.raises(ValidationError, match="background needs data with a foreground"):
+        RecipeSettings(start="init", data="mixup", background=BackgroundSettings(by="any_class", p=0.5))

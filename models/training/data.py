@@ -1,0 +1,65 @@
+"""The images that a recipe is trained on, at rest: decoded once, with soft labels, masks and known backgrounds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float32, Int64, UInt8
+from torch import Tensor
+
+from bgdata.labels import CLASS_COUNT
+from bgdata.shards import Row
+from models.training.parts import UNKNOWN, Drawn
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Images at rest, in the order of their rows; masks where a part of the recipe needs them."""
+
+    pixels: UInt8[np.ndarray, "n s s 3"]
+    targets: Float32[Tensor, "n k"]
+    background_labels: Int64[np.ndarray, " n"]
+    masks: Bool[np.ndarray, "n s s"] | None = None
+
+    @property
+    def labels(self) -> Int64[np.ndarray, " n"]:
+        """The class of each image; of mixed ones the heavier."""
+        return self.targets.argmax(1).numpy()
+
+    def draw(self, indices: Int64[np.ndarray, " b"]) -> Drawn:
+        """The images at `indices` as they are."""
+        return Drawn(
+            indices,
+            as_batch(self.pixels[indices]),
+            None if self.masks is None else torch.from_numpy(self.masks[indices])[:, None],
+            self.targets[torch.from_numpy(indices)].argmax(1),
+            torch.from_numpy(self.background_labels[indices]),
+        )
+
+
+def as_batch(pixels: UInt8[np.ndarray, "b s s 3"]) -> UInt8[Tensor, "b 3 s s"]:
+    """Images at rest as a tensor (a view, channels last in memory)."""
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2)
+
+
+def soft_labels(rows: Sequence[Row]) -> Float32[Tensor, "n k"]:
+    """`lam * onehot(label) + (1 - lam) * onehot(partner_label)` for mixed images, else one-hot.
+
+    Source: mixup (Zhang et al. 2018), eq. 1.
+    """
+    targets = torch.zeros(len(rows), CLASS_COUNT)
+    for target, row in zip(targets, rows, strict=True):
+        lam = float(row.extra.get("lam") or 1)
+        target[row.label] += lam
+        if lam < 1:
+            target[int(row.extra["partner_label"])] += 1 - lam
+    return targets
+
+
+def background_labels(rows: Sequence[Row]) -> Int64[np.ndarray, " n"]:
+    """The class of each image's background: another photo's where one was pasted, else its own."""
+    known = (
+        UNKNOWN if "partner_label" in row.extra else row.extra.get("background_label") or row.label for row in rows
+    )
+    return np.array([int(label) for label in known], np.int64)

@@ -1,0 +1,48 @@
+"""One training of a recipe: from the weights that it starts with to those that it ends with."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from models.classifiers import Classifier
+from models.training.loop import fit
+from models.training.recipes import open_recipe, open_validation
+from models.training.settings import LoopSettings, NamedRecipe
+from models.training.tuning import merge_adapters, prepare_classifier
+
+
+def train_recipe(
+    classifier: Classifier,
+    recipe: NamedRecipe,
+    settings: LoopSettings,
+    sets: Path,
+    *,
+    seed: int,
+    device: torch.device,
+    precision: torch.dtype,
+    folder: Path,
+    pixels: Path,
+    workers: int,
+) -> list[dict[str, Any]]:
+    """Train a classifier in place; returns the history, one row an epoch.
+
+    `folder` keeps the state of a killed training, `pixels` the decoded sets.
+
+    Raises InputError where the data or the parts of the recipe do not fit.
+    """
+    prepare_classifier(classifier, recipe, seed=seed)
+    opened = open_recipe(recipe, sets, settings=settings, seed=seed, folder=pixels, workers=workers)
+    history = fit(
+        classifier,
+        opened,
+        settings,
+        validation=open_validation(sets, size=settings.size, folder=pixels / "val", workers=workers),
+        seed=seed,
+        device=device,
+        precision=precision,
+        folder=folder,
+        label=recipe.name,
+    )
+    merge_adapters(classifier)
+    return history

@@ -1,0 +1,26 @@
+"""The weights from which recipes begin: train.weights (a file, or torchvision's), or drawn by each seed."""
+
+import argparse
+from pathlib import Path
+
+from models.checkpoints import save_classifier
+from models.classifiers import build_classifier
+from models.training.settings import INIT
+from pipeline._stage import RUNS, read_settings, run_folder, run_stage, workspace
+
+
+def main(_: argparse.Namespace) -> None:
+    """Write one `model.pt` a seed."""
+    settings = read_settings("init")
+    weights = settings["weights"]
+    inputs = {"weights": Path(weights)} if weights and Path(weights).is_file() else {}
+    with workspace("init", settings=settings, inputs=inputs, outs={"run": RUNS / INIT}) as work:
+        for number, seed in enumerate(settings["seeds"]):
+            classifier = build_classifier(settings["arch"], input_size=settings["size"], weights=weights, seed=seed)
+            folder = run_folder(work / "run", number)
+            folder.mkdir(parents=True, exist_ok=True)
+            save_classifier(folder / "model.pt", classifier, {"recipe": {"name": INIT}, "seed": seed})
+
+
+if __name__ == "__main__":
+    run_stage(main, argparse.ArgumentParser(description=__doc__))

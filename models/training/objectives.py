@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from models.training.consistency import Consistency
+from models.training.groups import GroupDRO
 from models.training.losses import BaseLoss, Network, Penalty
 from models.training.parts import Batch, Part
 from models.training.penalties import build_penalty
@@ -41,7 +43,14 @@ class Objective(Part):
 def build_objective(recipe: RecipeSettings, settings: LoopSettings) -> Objective:
     """The objective that a recipe's settings name."""
     base = BaseLoss(label_smoothing=settings.label_smoothing)
-    return Objective(base, [] if recipe.penalty is None else [build_penalty(recipe.penalty)])
+    if recipe.group_dro is not None:
+        base = GroupDRO(step=recipe.group_dro.step, label_smoothing=settings.label_smoothing)
+    penalties: list[Penalty] = []
+    if recipe.penalty is not None:
+        penalties.append(build_penalty(recipe.penalty))
+    if recipe.consistency is not None:
+        penalties.append(Consistency(weight=recipe.consistency.weight, gamma=recipe.consistency.gamma))
+    return Objective(base, penalties)
 
 
 @contextmanager

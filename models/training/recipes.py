@@ -14,7 +14,7 @@ from bgdata.shards import ImageSet
 from models.evaluation.accuracy import labels_of
 from models.training.backgrounds import Replacement
 from models.training.data import TrainingData, background_labels, soft_labels
-from models.training.objectives import BaseLoss, Objective
+from models.training.objectives import Objective, build_objective
 from models.training.parts import Averaging, Mixer, Part, Treatment
 from models.training.settings import LoopSettings, RecipeSettings
 
@@ -58,7 +58,7 @@ def open_recipe(
         lambda generator: torch.randperm(len(data.pixels), generator=generator).numpy(),
         _open_treatment(recipe, sets, size=settings.size, seed=seed, folder=folder, workers=workers),
         None,
-        Objective(BaseLoss(label_smoothing=settings.label_smoothing)),
+        build_objective(recipe, settings),
         Averaging(),
         backbone_lr=recipe.backbone_lr,
     )

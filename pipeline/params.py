@@ -17,6 +17,7 @@ from bgdata.fetch.settings import HuggingFaceSettings
 from bgdata.ingest.settings import IngestSettings
 from bgdata.settings import Settings
 from bgdata.synthetic.settings import SyntheticSettings
+from models.digits.settings import DigitsSettings
 from models.evaluation.settings import ChallengeSettings, SaliencySettings
 from models.segmenters.settings import SECTIONS, DetectorName, Method, SamName, SegmentSettings
 from models.training.settings import INIT, RecipeSettings, TrainSettings
@@ -98,6 +99,7 @@ class Params(Settings):
     train: TrainSettings
     challenge: ChallengeSettings
     saliency: SaliencySettings
+    digits: DigitsSettings
     recipes: dict[RecipeName, RecipeSettings]
 
     @model_validator(mode="after")
@@ -189,6 +191,7 @@ def resolve_settings(params: Params) -> dict[str, Any]:
     for method, mix in params.mix.items():
         resolved[f"mix-{method}"] = {"mix": mix.model_dump()} | encoding | seed
     seeds = {"seeds": params.seeds}
+    resolved["digits"] = {"digits": params.digits.model_dump()} | seed | seeds
     resolved["init"] = params.train.model_dump(include={"arch", "weights", "size"}) | seeds
     resolved |= {f"train-{name}": _training(name, recipe, params) | seeds for name, recipe in params.recipes.items()}
     return resolved

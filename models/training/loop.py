@@ -67,7 +67,7 @@ def fit(
                     f"{settings.lr}), or raise train.warmup"
                 )
             rate = optimizer.param_groups[-1]["lr"]
-            for part in recipe.parts:
+            for part in recipe.members:
                 part.after_epoch(predict)
             if epoch + 1 == settings.epochs:
                 recipe.averaging.finish(
@@ -110,7 +110,7 @@ def _train_epoch(
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        for part in recipe.parts:
+        for part in recipe.members:
             part.after_step(classifier, (epoch * count + number + 1) / (settings.epochs * count))
         total += loss.detach()
         steps += 1

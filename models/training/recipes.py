@@ -35,9 +35,14 @@ class Recipe:
     backbone_lr: float = 1.0
 
     @property
-    def parts(self) -> "nn.ModuleList[Part]":
+    def members(self) -> tuple[Part, ...]:
         """Those that may remember something from step to step."""
-        return nn.ModuleList((self.treat, self.objective, self.averaging))
+        return self.treat, self.objective, self.averaging
+
+    @property
+    def parts(self) -> nn.ModuleList:
+        """The members as one module, to move and to save."""
+        return nn.ModuleList(self.members)
 
 
 def sets_read(recipe: RecipeSettings) -> list[str]:

@@ -27,7 +27,7 @@ REPLACEABLE = ("original", "mixed_same", "mixed_rand", "mixed_next", "only_fg")
 INIT = "init"
 
 Share = Annotated[float, Field(ge=0, le=1)]
-ClassName = Literal[CLASS_NAMES]
+ClassName = Literal[CLASS_NAMES]  # type: ignore[valid-type]  # as SETS below: the names stand in one place
 Pattern = Annotated[str, StringConstraints(min_length=1)]
 
 

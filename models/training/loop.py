@@ -75,7 +75,8 @@ def fit(
                 )
             accuracy = float((predict(images) == labels).mean())
             bar.set_postfix(loss=f"{loss:.3f}", val=f"{accuracy:.3f}")
-        history.append({"epoch": epoch + 1, "lr": rate, "train_loss": loss, "val_accuracy": accuracy})
+        row = {"epoch": epoch + 1, "lr": rate, "train_loss": loss, "val_accuracy": accuracy}
+        history.append(row | {name: value for part in recipe.members for name, value in part.figures().items()})
         _save(folder / STATE, classifier, recipe.parts, optimizer, history)
     return history
 

@@ -11,7 +11,7 @@ from models.training.recipes import sets_read
 from models.training.run import train_recipe
 from models.training.settings import TrainJob
 from models.weights import file_sha256
-from pipeline._stage import RUNS, SETS, read_settings, run_folder, run_stage, runtime, workspace
+from pipeline._stage import RUNS, SETS, pixel_cache, read_settings, run_folder, run_stage, runtime, workspace
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -47,7 +47,7 @@ def _train(job: TrainJob, seed: int, start: Path, work: Path, run: Path, manifes
         device=device,
         precision=precision,
         folder=state,
-        pixels=work / "pixels",
+        pixels=pixel_cache(),
         workers=runtime()["workers"],
     )
     run.mkdir(parents=True, exist_ok=True)

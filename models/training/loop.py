@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,8 @@ def _epoch_batches(
     groups = _full_batches(recipe.order(generators["order"]), settings.batch_size)
     for number, indices in enumerate(groups):
         drawn = recipe.treat(recipe.data.draw(indices), generators["background"])
+        if not len(recipe.objective.penalties):
+            drawn = replace(drawn, masks=None)  # nobody else asks for them any more
         batch = augmented(drawn, recipe.data.targets, generators["augment"], settings, device=device)
         yield number, len(groups), batch if recipe.mixer is None else recipe.mixer(batch, generators["mix"])
 

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float32, Int64, UInt8
 from torch import Tensor
 
 from bgdata.labels import CLASS_COUNT
+from bgdata.pixels import PackedMasks
 from bgdata.shards import Row
 from models.training.parts import UNKNOWN, Drawn
 
@@ -20,7 +21,7 @@ class TrainingData:
     pixels: UInt8[np.ndarray, "n s s 3"]
     targets: Float32[Tensor, "n k"]
     background_labels: Int64[np.ndarray, " n"]
-    masks: Bool[np.ndarray, "n s s"] | None = None
+    masks: PackedMasks | Bool[np.ndarray, "n s s"] | None = None
 
     @property
     def labels(self) -> Int64[np.ndarray, " n"]:

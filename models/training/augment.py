@@ -21,9 +21,12 @@ def crop_and_flip(
     """Random resized crop and horizontal flip, one draw an image; channels of one image move together.
 
     The crop covers a share of the area from `crop_scale` to 1, its sides' ratio is from 3:4 to 4:3 (log-uniform) where
-    it fits, and it is resized bilinearly to the whole. A mask stacked as a further channel stays in step.
+    it fits, and it is resized bilinearly to the whole. A mask stacked as a further channel stays in step. With
+    `crop_scale` 1 and no flip the images stay as they are, to the pixel.
     Source: torchvision's RandomResizedCrop and RandomHorizontalFlip.
     """
+    if crop_scale == 1 and not flip:
+        return images
     draws = torch.rand(5, len(images), generator=generator)
     area = crop_scale + (1 - crop_scale) * draws[0]
     low, high = (math.log(ratio) for ratio in _RATIO)

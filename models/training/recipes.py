@@ -12,6 +12,7 @@ from torch import Generator, nn
 from bgdata.pixels import load_masks, load_pixels
 from bgdata.shards import ImageSet
 from models.evaluation.accuracy import labels_of
+from models.training.averaging import build_averaging
 from models.training.backgrounds import Replacement
 from models.training.data import TrainingData, background_labels, soft_labels
 from models.training.objectives import BaseLoss, Objective
@@ -59,7 +60,7 @@ def open_recipe(
         _open_treatment(recipe, sets, size=settings.size, seed=seed, folder=folder, workers=workers),
         None,
         Objective(BaseLoss(label_smoothing=settings.label_smoothing)),
-        Averaging(),
+        build_averaging(recipe.averaging),
         backbone_lr=recipe.backbone_lr,
     )
 

@@ -47,7 +47,7 @@ class Batch:
 
 
 class Part(nn.Module):
-    """A part of a recipe. What it remembers from step to step lies in buffers: they are kept with a killed run."""
+    """A part of a recipe. What it remembers from step to step lies in buffers, or extra state: both are kept."""
 
     def begin(self, classifier: Classifier) -> None:
         """Called before the first step, and before what a killed run remembered is put back."""
@@ -57,6 +57,10 @@ class Part(nn.Module):
 
     def after_epoch(self, predict: Predict) -> None:
         """Called after each epoch."""
+
+    def figures(self) -> dict[str, float]:
+        """Further columns of the history, the same in each epoch; called last in it."""
+        return {}
 
 
 class Treatment(Part):

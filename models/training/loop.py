@@ -52,7 +52,7 @@ def fit(
     classifier.to(device)
     recipe.parts.to(device)
     optimizer = build_optimizer(classifier, settings, backbone_lr=recipe.backbone_lr)
-    for part in recipe.parts:
+    for part in recipe.members:
         part.begin(classifier)
     history = _resume(folder / STATE, classifier, recipe.parts, optimizer)
     images, labels = validation

@@ -49,6 +49,15 @@ def take_steps(classifier: Classifier, count: int = 3) -> None:
     classifier.eval()
 
 
+def disturb(classifier: Classifier) -> Classifier:
+    """Give the adapters, and nothing else, weights that matter."""
+    generator = torch.Generator().manual_seed(5)
+    for name, parameter in classifier.named_parameters():
+        if parameter.requires_grad and name not in classifier.head_names:
+            nn.init.normal_(parameter, std=0.3, generator=generator)
+    return classifier
+
+
 def filters(layer: nn.Module) -> Tensor:
     return layer.weight.detach().flatten(1).double()
 
@@ -62,8 +71,7 @@ def test_at_first_an_adapter_changes_nothing(adapter: AdapterSettings) -> None:
 @KINDS
 def test_merged_is_unmerged_in_plain_layers(adapter: AdapterSettings) -> None:
     base = build_classifier("resnet10", input_size=32, seed=1).eval()
-    classifier = prepared(adapter)
-    take_steps(classifier)
+    classifier = disturb(prepared(adapter))
     with torch.no_grad():
         unmerged = classifier(IMAGES)
         merge_adapters(classifier)
@@ -87,8 +95,7 @@ def test_training_moves_the_adapters_and_the_head_alone(adapter: AdapterSettings
 
 @KINDS
 def test_copies_and_state_dicts_hold_the_whole(adapter: AdapterSettings) -> None:
-    classifier = prepared(adapter)
-    take_steps(classifier)
+    classifier = disturb(prepared(adapter))
     with torch.no_grad():
         expected = classifier(IMAGES)
         assert torch.equal(copy.deepcopy(classifier)(IMAGES), expected)

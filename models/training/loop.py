@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Float32, Int64, UInt8
 from torch import Generator, Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from tqdm import tqdm
 
 from bgdata.errors import InputError
@@ -68,6 +69,8 @@ def fit(
     classifier.to(device)
     recipe.parts.to(device)
     optimizer = build_optimizer(classifier, settings, backbone_lr=recipe.backbone_lr)
+    for part in recipe.members:
+        part.begin(classifier)
     history = _resume(folder / STATE, classifier, recipe.parts, optimizer)
     images, labels = validation
     network = torch.compile(classifier) if settings.compile else classifier
@@ -89,6 +92,7 @@ def fit(
             rate = optimizer.param_groups[-1]["lr"]
             for part in recipe.members:
                 part.after_epoch(predict)
+            recipe.averaging.collect(classifier, (epoch + 1) / settings.epochs)
             if epoch + 1 == settings.epochs:
                 recipe.averaging.finish(
                     classifier, lambda: _refresh(classifier, recipe, settings, seed, precision=precision)
@@ -199,9 +203,7 @@ def _set_training(classifier: Classifier) -> None:
     """Training mode, but for batch norms that are frozen: their statistics stay as they are, too."""
     classifier.train()
     for module in classifier.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm) and not any(
-            parameter.requires_grad for parameter in module.parameters()
-        ):
+        if isinstance(module, _BatchNorm) and not any(parameter.requires_grad for parameter in module.parameters()):
             module.eval()
 
 
@@ -209,11 +211,25 @@ def _set_training(classifier: Classifier) -> None:
 def _refresh(
     classifier: Classifier, recipe: Recipe, settings: LoopSettings, seed: int, *, precision: torch.dtype
 ) -> None:
-    """Measure the batch statistics anew, over one more pass through the data (`torch.optim.swa_utils.update_bn`)."""
-    device = classifier.mean.device
-    images = (batch.images for _, _, batch in _epoch_batches(recipe, settings, settings.epochs, seed, device=device))
+    """Measure the batch statistics anew, over one more pass through the data, the mean of all batches.
+
+    As `torch.optim.swa_utils.update_bn`, but frozen batch norms keep theirs, and nothing else trains (dropout).
+    """
+    _set_training(classifier)
+    norms = [norm for norm in classifier.modules() if isinstance(norm, _BatchNorm) and norm.training]
+    if not norms:
+        return
+    device, momenta = classifier.mean.device, [norm.momentum for norm in norms]
+    classifier.eval()
+    for norm in norms:
+        norm.train()
+        norm.reset_running_stats()
+        norm.momentum = None
     with autocast(device, precision):
-        torch.optim.swa_utils.update_bn(images, classifier)
+        for _, _, batch in _epoch_batches(recipe, settings, settings.epochs, seed, device=device):
+            classifier(batch.images)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
     average_buffers(classifier)
 
 

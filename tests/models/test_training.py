@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from bgdata.errors import InputError
 from bgdata.shards import ImageSet
-from models.classifiers import build_classifier
+from models.classifiers import Classifier, build_classifier
 from models.training import loop
 from models.training.augment import crop_and_flip, jitter_colours
 from models.training.data import soft_labels
@@ -47,9 +47,9 @@ def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def opened(sets: Path, folder: Path, *, data: str = "original", p: float | None = None) -> Recipe:
+def opened(sets: Path, folder: Path, *, data: str = "original", p: float | None = None, **parts: Any) -> Recipe:
     background = None if p is None else BackgroundSettings(by="any_class", p=p)
-    recipe = RecipeSettings(start="init", data=data, background=background)
+    recipe = RecipeSettings(start="init", data=data, background=background, **parts)
     return open_recipe(recipe, sets, settings=SETTINGS, seed=3, folder=folder, workers=2)
 
 
@@ -61,9 +61,22 @@ def trained(
     device: torch.device = CPU,
     precision: torch.dtype = torch.float32,
 ) -> tuple[dict, list[dict[str, Any]]]:
-    folder.mkdir(exist_ok=True)
     classifier = build_classifier("resnet10", input_size=32)
-    history = fit(
+    history = fit_classifier(classifier, recipe, folder, settings, device=device, precision=precision)
+    return classifier.state_dict(), history
+
+
+def fit_classifier(
+    classifier: Classifier,
+    recipe: Recipe,
+    folder: Path,
+    settings: LoopSettings = SETTINGS,
+    *,
+    device: torch.device = CPU,
+    precision: torch.dtype = torch.float32,
+) -> list[dict[str, Any]]:
+    folder.mkdir(exist_ok=True)
+    return fit(
         classifier,
         recipe,
         settings,
@@ -74,7 +87,6 @@ def trained(
         folder=folder,
         label="test",
     )
-    return classifier.state_dict(), history
 
 
 def assert_same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> None:

@@ -13,7 +13,7 @@ from models.evaluation.accuracy import labels_of
 from models.training.averaging import build_averaging
 from models.training.data import TrainingData, background_labels, soft_labels
 from models.training.mixers import open_mixer
-from models.training.objectives import BaseLoss, Objective
+from models.training.objectives import Objective, build_objective
 from models.training.orders import Order, balanced, shuffled
 from models.training.parts import Averaging, Mixer, Part, Treatment
 from models.training.settings import LoopSettings, RecipeSettings
@@ -62,7 +62,7 @@ def open_recipe(
         balanced(data) if recipe.balance == "groups" else shuffled(data),
         open_treatment(recipe, sets, labels=data.labels, size=settings.size, seed=seed, folder=folder, workers=workers),
         open_mixer(recipe.mixer),
-        Objective(BaseLoss(label_smoothing=settings.label_smoothing)),
+        build_objective(recipe, settings),
         build_averaging(recipe.averaging),
         backbone_lr=recipe.backbone_lr,
     )

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,15 @@ from models.classifiers import Classifier
 from models.devices import exact_arithmetic
 from models.evaluation.accuracy import predict_labels
 from models.training.augment import crop_and_flip, jitter_colours
+from models.training.distributed import (
+    average,
+    average_buffers,
+    average_gradients,
+    is_first,
+    own_part,
+    process_count,
+)
+from models.training.losses import Network
 from models.training.optimizers import build_optimizer, set_rate
 from models.training.parts import Batch, Drawn
 from models.training.recipes import Recipe
@@ -47,8 +57,15 @@ def fit(
     killed run goes on from there to the same weights as an unbroken one, since each epoch's random choices come from
     (seed, epoch) alone. `validation` holds images at rest and their labels; `label` names the bars.
 
-    Raises InputError where the loss stops being a number.
+    Where several processes train together (see `distributed`) each steps on a part of a batch, and the first writes.
+
+    Raises InputError where the loss stops being a number, or a batch cannot be shared out.
     """
+    if settings.batch_size % process_count():
+        raise InputError(
+            f"train.batch_size is {settings.batch_size}, which {process_count()} processes cannot share equally: give "
+            "a multiple of --nproc-per-node"
+        )
     classifier.to(device)
     recipe.parts.to(device)
     optimizer = build_optimizer(classifier, settings, backbone_lr=recipe.backbone_lr)
@@ -56,6 +73,7 @@ def fit(
         part.begin(classifier)
     history = _resume(folder / STATE, classifier, recipe.parts, optimizer)
     images, labels = validation
+    network = torch.compile(classifier) if settings.compile else classifier
 
     def predict(pixels: UInt8[np.ndarray, "n s s 3"]) -> Int64[np.ndarray, " n"]:
         with autocast(device, precision):
@@ -63,7 +81,9 @@ def fit(
 
     for epoch in range(len(history), settings.epochs):
         with _bar(label, epoch, settings, recipe) as bar, exact_arithmetic(), _epoch_seed(seed, epoch, device):
-            loss = _train_epoch(classifier, recipe, optimizer, settings, epoch, seed, precision=precision, bar=bar)
+            loss = _train_epoch(
+                classifier, network, recipe, optimizer, settings, epoch, seed, precision=precision, bar=bar
+            )
             if not math.isfinite(loss):
                 raise InputError(
                     f"the loss of {label} is no longer a number in epoch {epoch + 1}: lower train.lr (it is "
@@ -81,7 +101,8 @@ def fit(
             bar.set_postfix(loss=f"{loss:.3f}", val=f"{accuracy:.3f}")
         row = {"epoch": epoch + 1, "lr": rate, "train_loss": loss, "val_accuracy": accuracy}
         history.append(row | {name: value for part in recipe.members for name, value in part.figures().items()})
-        _save(folder / STATE, classifier, recipe.parts, optimizer, history)
+        if is_first():
+            _save(folder / STATE, classifier, recipe.parts, optimizer, history)
     return history
 
 
@@ -92,6 +113,7 @@ def autocast(device: torch.device, precision: torch.dtype) -> torch.autocast:
 
 def _train_epoch(
     classifier: Classifier,
+    network: Network,
     recipe: Recipe,
     optimizer: torch.optim.Optimizer,
     settings: LoopSettings,
@@ -101,10 +123,9 @@ def _train_epoch(
     precision: torch.dtype,
     bar: "tqdm[Any]",
 ) -> float:
-    """One pass over the data; returns the mean loss."""
+    """One pass over the data; returns the mean loss. `network` is the classifier, or what compiles it."""
     device = classifier.mean.device
     _set_training(classifier)
-    network = torch.compile(classifier) if settings.compile else classifier
     total, steps = torch.zeros((), device=device), 0
     for number, count, batch in _epoch_batches(recipe, settings, epoch, seed, device=device):
         progress = (epoch * count + number) / (settings.epochs * count)
@@ -114,25 +135,30 @@ def _train_epoch(
             loss = recipe.objective(network, batch)
         optimizer.zero_grad()
         loss.backward()
+        average_gradients(classifier)
         optimizer.step()
+        average_buffers(recipe.objective)
         for part in recipe.members:
             part.after_step(classifier, (epoch * count + number + 1) / (settings.epochs * count))
         total += loss.detach()
         steps += 1
-        bar.update(len(batch.labels))
-    return float(total) / steps
+        bar.update(len(batch.labels) * process_count())
+    average_buffers(classifier)
+    return float(average(total)) / steps
 
 
 def _epoch_batches(
     recipe: Recipe, settings: LoopSettings, epoch: int, seed: int, *, device: torch.device
 ) -> Iterator[tuple[int, int, Batch]]:
-    """The batches of an epoch: (number, how many there are, batch)."""
+    """The batches of an epoch, or this process's parts of them: (number, how many there are, batch)."""
     generators = {word: _generator(seed, epoch, word) for word in ("order", "background", "augment", "mix")}
     groups = _full_batches(recipe.order(generators["order"]), settings.batch_size)
     for number, indices in enumerate(groups):
         drawn = recipe.treat(recipe.data.draw(indices), generators["background"])
+        if not len(recipe.objective.penalties):
+            drawn = replace(drawn, masks=None)  # nobody else asks for them any more
         batch = augmented(drawn, recipe.data.targets, generators["augment"], settings, device=device)
-        yield number, len(groups), batch if recipe.mixer is None else recipe.mixer(batch, generators["mix"])
+        yield number, len(groups), own_part(batch if recipe.mixer is None else recipe.mixer(batch, generators["mix"]))
 
 
 def augmented(
@@ -204,6 +230,7 @@ def _refresh(
             classifier(batch.images)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
+    average_buffers(classifier)
 
 
 def _full_batches(order: Int64[np.ndarray, " n"], size: int) -> list[Int64[np.ndarray, " b"]]:
@@ -253,4 +280,6 @@ def _resume(
 def _bar(label: str, epoch: int, settings: LoopSettings, recipe: Recipe) -> "tqdm[Any]":
     count = len(recipe.data.pixels)
     images = count // settings.batch_size * settings.batch_size or count
-    return tqdm(total=images, desc=f"{label} {epoch + 1}/{settings.epochs}", unit="img", mininterval=1.0)
+    return tqdm(
+        total=images, desc=f"{label} {epoch + 1}/{settings.epochs}", unit="img", mininterval=1.0, disable=not is_first()
+    )

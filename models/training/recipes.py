@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 from torch import nn
 
-from bgdata.pixels import load_masks, load_pixels
+from bgdata.pixels import load_packed_masks, load_pixels
 from bgdata.shards import ImageSet
 from models.evaluation.accuracy import labels_of
 from models.training.averaging import build_averaging
@@ -90,7 +90,7 @@ def _open_data(recipe: RecipeSettings, sets: Path, *, size: int, folder: Path, w
     masks = None
     if _needs_masks(recipe):
         with ImageSet(sets / "fg_mask") as mask_set:
-            masks = load_masks(
+            masks = load_packed_masks(
                 mask_set,
                 mask_set.by_id(row.id for row in rows),
                 size=size,

@@ -38,6 +38,20 @@ class TrainingData:
         )
 
 
+@dataclass(frozen=True)
+class Backgrounds:
+    """The tiled backgrounds (`only_bg_t`) of the photos, at rest.
+
+    `labels` and `ids` are those of their photos. `own[i]` is where the background of training image i's photo lies
+    (-1: nowhere), which the image never gets.
+    """
+
+    pixels: UInt8[np.ndarray, "m s s 3"]
+    labels: Int64[np.ndarray, " m"]
+    ids: Sequence[str]
+    own: Int64[np.ndarray, " n"]
+
+
 def as_batch(pixels: UInt8[np.ndarray, "b s s 3"]) -> UInt8[Tensor, "b 3 s s"]:
     """Images at rest as a tensor (a view, channels last in memory)."""
     return torch.from_numpy(pixels).permute(0, 3, 1, 2)

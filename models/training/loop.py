@@ -67,7 +67,7 @@ def fit(
                     f"{settings.lr}), or raise train.warmup"
                 )
             rate = optimizer.param_groups[-1]["lr"]
-            for part in recipe.parts:
+            for part in recipe.members:
                 part.after_epoch(predict)
             if epoch + 1 == settings.epochs:
                 recipe.averaging.finish(
@@ -75,7 +75,8 @@ def fit(
                 )
             accuracy = float((predict(images) == labels).mean())
             bar.set_postfix(loss=f"{loss:.3f}", val=f"{accuracy:.3f}")
-        history.append({"epoch": epoch + 1, "lr": rate, "train_loss": loss, "val_accuracy": accuracy})
+        row = {"epoch": epoch + 1, "lr": rate, "train_loss": loss, "val_accuracy": accuracy}
+        history.append(row | {name: value for part in recipe.members for name, value in part.figures().items()})
         _save(folder / STATE, classifier, recipe.parts, optimizer, history)
     return history
 
@@ -110,7 +111,7 @@ def _train_epoch(
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        for part in recipe.parts:
+        for part in recipe.members:
             part.after_step(classifier, (epoch * count + number + 1) / (settings.epochs * count))
         total += loss.detach()
         steps += 1

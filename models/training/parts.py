@@ -47,13 +47,17 @@ class Batch:
 
 
 class Part(nn.Module):
-    """A part of a recipe. What it remembers from step to step lies in buffers: they are kept with a killed run."""
+    """A part of a recipe. What it remembers from step to step lies in buffers, or extra state: both are kept."""
 
     def after_step(self, classifier: Classifier, progress: float) -> None:
         """Called after each step; `progress` is the share of the training that is done."""
 
     def after_epoch(self, predict: Predict) -> None:
         """Called after each epoch."""
+
+    def figures(self) -> dict[str, float]:
+        """Further columns of the history, the same in each epoch; called last in it."""
+        return {}
 
 
 class Treatment(Part):

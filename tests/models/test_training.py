@@ -14,9 +14,9 @@ from bgdata.shards import ImageSet
 from models.classifiers import build_classifier
 from models.training import loop
 from models.training.augment import crop_and_flip, jitter_colours
-from models.training.loop import fit
 from models.training.backgrounds import Replacement
 from models.training.data import as_batch, soft_labels
+from models.training.loop import fit
 from models.training.parts import Drawn
 from models.training.recipes import Recipe, open_recipe
 from models.training.schedule import learning_rate

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
 from bgdata.errors import InputError
 from bgdata.report.numbers import Results
 from bgdata.report.table import ABSENT, Cell, markdown_table
@@ -95,6 +97,22 @@ def render_sweep(rows: Iterable[Mapping[str, Any]]) -> str:
         for p, cells in table.items()
     ]
     return markdown_table(["p", *SWEPT], body)
+
+
+def draw_sweep(rows: Iterable[Mapping[str, Any]]) -> str:
+    """The chart as an SVG file of its own; the same rows give the same bytes.
+
+    Raises InputError where there are less than two values of p.
+    """
+    chart = sweep_chart(rows)
+    if chart is None:
+        raise InputError(
+            "there are less than two values of p to draw: name more experiments, each with its own train.p"
+        )
+    environment = Environment(
+        loader=PackageLoader("bgdata.report"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template("sweep.svg.j2").render(chart=chart) + "\n"
 
 
 def _cell(values: Sequence[float]) -> Cell:

@@ -8,9 +8,9 @@ from jaxtyping import Bool, Int64
 from bgdata.labels import CLASS_COUNT, CLASS_NAMES
 from models.evaluation.statistics import wilson_interval
 
-# Of fewer images the worst rate is chance's: the 95 % interval of a rate is up to 40 points wide at 20 images, and up to
-# 70 at 4. In the demo that leaves each class on its own and on the next class's backgrounds (some 44 images each; of
-# any other pair there are about 4), in the official release all 81 pairs (50 or more).
+# Of fewer images the worst rate is chance's: the 95 % interval of a rate is up to 40 points wide at 20 images, up to 70
+# at 4. In the demo that leaves each class on its own and on the next class's backgrounds (some 44 images each; of any
+# other pair there are about 4), in the official release all 81 pairs (50 or more).
 MIN_GROUP = 20
 
 

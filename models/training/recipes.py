@@ -7,12 +7,13 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 from torch import nn
 
-from bgdata.pixels import load_masks, load_pixels
+from bgdata.pixels import load_packed_masks, load_pixels
 from bgdata.shards import ImageSet
 from models.evaluation.accuracy import labels_of
+from models.training.averaging import build_averaging
 from models.training.data import TrainingData, background_labels, soft_labels
 from models.training.mixers import open_mixer
-from models.training.objectives import BaseLoss, Objective
+from models.training.objectives import Objective, build_objective
 from models.training.orders import Order, balanced, shuffled
 from models.training.parts import Averaging, Mixer, Part, Treatment
 from models.training.settings import LoopSettings, RecipeSettings
@@ -61,8 +62,8 @@ def open_recipe(
         balanced(data) if recipe.balance == "groups" else shuffled(data),
         open_treatment(recipe, sets, labels=data.labels, size=settings.size, seed=seed, folder=folder, workers=workers),
         open_mixer(recipe.mixer),
-        Objective(BaseLoss(label_smoothing=settings.label_smoothing)),
-        Averaging(),
+        build_objective(recipe, settings),
+        build_averaging(recipe.averaging),
         backbone_lr=recipe.backbone_lr,
     )
 
@@ -89,7 +90,7 @@ def _open_data(recipe: RecipeSettings, sets: Path, *, size: int, folder: Path, w
     masks = None
     if _needs_masks(recipe):
         with ImageSet(sets / "fg_mask") as mask_set:
-            masks = load_masks(
+            masks = load_packed_masks(
                 mask_set,
                 mask_set.by_id(row.id for row in rows),
                 size=size,

@@ -28,6 +28,7 @@ from pipeline import (
     fetch,
     fetch_segmentation,
     fetch_weights,
+    in9l,
     ingest,
     init,
     mix,
@@ -85,7 +86,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
             fetch_weights.main(argparse.Namespace(source=source))
         for name in SEGMENTATION_SETS:
             fetch_segmentation.main(argparse.Namespace(set=name))
-        for stage in (fetch, ingest, segment, train_unet, render, init):
+        for stage in (fetch, ingest, in9l, segment, train_unet, render, init):
             stage.main(argparse.Namespace())
         for name in ("photos", *SEGMENTATION_SETS):
             evaluate_segmentation.main(argparse.Namespace(set=name))

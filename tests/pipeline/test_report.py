@@ -20,9 +20,11 @@ from bgdata.report import words
 from bgdata.report.adversaries import read_adversaries
 from bgdata.report.charts import curve_chart
 from bgdata.report.gallery import PICTURES, choose_photos, read_gallery
-from bgdata.report.numbers import HISTORY_COLUMNS, SEGMENTATION_SETS, Results, metrics, read_results
-from bgdata.report.page import headline_tiles, percent, points, split_provenance
+from bgdata.report.numbers import HISTORY_COLUMNS, SEGMENTATION_SETS, Results, metrics
+from bgdata.report.page import headline_tiles, points, split_provenance
 from bgdata.report.pictures import image_uri
+from bgdata.report.reading import read_results
+from bgdata.report.table import percent
 from bgdata.shards import ImageSet, Row, finish_set, member_name, shard_name, write_shard
 from pipeline import report
 

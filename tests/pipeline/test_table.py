@@ -13,7 +13,8 @@ import pytest
 
 from bgdata.compose.variants import VARIANTS
 from bgdata.errors import InputError
-from bgdata.report.numbers import metrics, read_results
+from bgdata.report.numbers import metrics
+from bgdata.report.reading import read_results
 from bgdata.report.sweep import (
     accuracy_by_p,
     draw_sweep,

@@ -35,10 +35,26 @@ def crop_and_flip(
     x, y = (1 - width) * (2 * draws[2] - 1), (1 - height) * (2 * draws[3] - 1)  # centres; the image spans -1 to 1
     if flip:
         width = torch.where(draws[4] < 0.5, -width, width)
-    zero = torch.zeros_like(x)
-    theta = torch.stack((torch.stack((width, zero, x), 1), torch.stack((zero, height, y), 1)), 1)  # b 2 3
-    grid = F.affine_grid(theta.to(images.device), list(images.shape), align_corners=False)
+    grid = _crop_grid(width, height, x, y, side=images.shape[-1], device=images.device)
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+
+
+def _crop_grid(
+    width: Float32[Tensor, " b"],
+    height: Float32[Tensor, " b"],
+    x: Float32[Tensor, " b"],
+    y: Float32[Tensor, " b"],
+    *,
+    side: int,
+    device: torch.device,
+) -> Float32[Tensor, "b {side} {side} 2"]:
+    """Where each pixel comes from, as `F.grid_sample` wants it: `F.affine_grid` of no rotation, at a quarter of it."""
+    width, height, x, y = torch.stack((width, height, x, y)).to(device)[:, :, None]
+    centres = torch.linspace(-1, 1, side, device=device) * ((side - 1) / side)
+    grid = torch.empty(len(x), side, side, 2, device=device)
+    grid[..., 0] = (width * centres + x)[:, None, :]
+    grid[..., 1] = (height * centres + y)[:, :, None]
+    return grid
 
 
 def jitter_colours(
@@ -58,4 +74,4 @@ def jitter_colours(
     mix = saturation * torch.eye(3, device=images.device) + (1 - saturation) * grey.expand(3, 3)  # b 3 3
     matrix = brightness * contrast * mix
     offset = brightness * (1 - contrast) * mean  # b 1 1
-    return (matrix @ images.flatten(2) + offset).clamp_(0, 1).view(images.shape)
+    return torch.baddbmm(offset, matrix, images.flatten(2)).clamp_(0, 1).view(images.shape)

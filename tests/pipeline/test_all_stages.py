@@ -28,7 +28,9 @@ from pipeline import (
     fetch,
     fetch_segmentation,
     fetch_weights,
+    in9l,
     ingest,
+    init,
     mix,
     render,
     report,
@@ -84,7 +86,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
             fetch_weights.main(argparse.Namespace(source=source))
         for name in SEGMENTATION_SETS:
             fetch_segmentation.main(argparse.Namespace(set=name))
-        for stage in (fetch, ingest, segment, train_unet, render):
+        for stage in (fetch, ingest, in9l, segment, train_unet, render, init):
             stage.main(argparse.Namespace())
         for name in ("photos", *SEGMENTATION_SETS):
             evaluate_segmentation.main(argparse.Namespace(set=name))
@@ -126,7 +128,9 @@ def test_a_checkpoint_says_where_it_came_from(project: Path, recipe: str) -> Non
     provenance = json.loads((run / "provenance.json").read_text())
     assert provenance == record | {"checkpoint_sha256": file_sha256(run / "model.pt")}
     assert (record["recipe"]["name"], record["seed"]) == (recipe, 0)
-    assert (record["params"]["size"], "p" in record["params"]) == (32, recipe == "dynamic")
+    background = {"by": "any_class", "p": 0.75, "choices": None} if recipe == "dynamic" else None
+    assert (record["params"]["size"], record["recipe"]["background"]) == (32, background)
+    assert record["data"]["start"] == file_sha256(project / "runs/init/model.pt")
     assert record["data"]["original"] == file_sha256(project / "data/in9/original/manifest.json")
     assert {"python", "torch", "torchvision", "numpy"} <= set(record["versions"])
 
@@ -137,6 +141,25 @@ def test_scores_name_the_checkpoint_that_they_judge(project: Path) -> None:
         for kind in ("in9", "challenge", "saliency"):
             score = json.loads((project / f"scores/{kind}/{recipe}.json").read_text())
             assert score["checkpoint_sha256"] == expected
+
+
+def test_a_further_seed_is_judged_as_it_would_be_alone(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place in ("data", "build"):
+        (tmp_path / place).symlink_to(project / place)
+    shutil.copytree(project / "runs/original", tmp_path / "runs/original")
+    (tmp_path / "runs/original/seed-1").mkdir()
+    shutil.copy(project / "runs/dynamic/model.pt", tmp_path / "runs/original/seed-1/model.pt")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("WORK_DIR", raising=False)
+    for stage, kind in ((evaluate, "in9"), (challenge, "challenge")):
+        stage.main(argparse.Namespace(recipe="original", data=None))
+        both = json.loads((tmp_path / f"scores/{kind}/original.json").read_text())
+        first, second = (json.loads((project / f"scores/{kind}/{name}.json").read_text()) for name in RECIPES)
+        assert both["seeds"] == first["seeds"] + second["seeds"]
+        assert both | {"seeds": first["seeds"]} == first
+        assert second["seeds"][0].items() >= {key: second[key] for key in ("seed", "checkpoint_sha256")}.items()
 
 
 @pytest.mark.parametrize("keeps_its_work", [True, False])

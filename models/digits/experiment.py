@@ -61,7 +61,7 @@ def compare_methods(
         )
         methods, classifiers = _compare_on(sets, bias, settings, seeds=seeds, device=device, folder=folder)
         scores[bias] = {"penalised_area": round(float((~sets.tests["shifted"].masks).mean()), 6), "methods": methods}
-        rows += digit_rows(classifiers, sets.tests["shifted"], title=bias, count=_PICTURED, device=device)
+        rows += digit_rows(classifiers, sets.tests, title=bias, count=_PICTURED, device=device)
     counts = {"train": len(train.ids), "validation": len(validation.ids), "test": len(test.ids)}
     return {"source": settings.source, "seed": seed, "images": counts, "sets": scores}, rows
 

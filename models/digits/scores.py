@@ -38,11 +38,19 @@ def score_on_digits(
 
 
 def digit_rows(
-    classifiers: Mapping[str, Classifier], shifted: BiasedDigits, *, title: str, count: int, device: torch.device
+    classifiers: Mapping[str, Classifier],
+    tests: Mapping[str, BiasedDigits],
+    *,
+    title: str,
+    count: int,
+    device: torch.device,
 ) -> list[SheetRow]:
     """The first `count` digits whose bias lies: as they are, and the maps of each method's classifier over them."""
     columns = []
-    chosen = BiasedDigits(shifted.labels[:count], shifted.images[:count], shifted.masks[:count])
+    shifted = tests["shifted"]
+    lies = (shifted.images != tests["biased"].images).any((1, 2, 3))  # the lot may fall on the digit's own class
+    places = np.flatnonzero(lies)[:count]
+    chosen = BiasedDigits(shifted.labels[places], shifted.images[places], shifted.masks[places])
     for classifier in classifiers.values():
         maps = _maps(classifier, chosen, device=device)
         taken = predict_labels(classifier, chosen.images, device=device, batch=_BATCH)

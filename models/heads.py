@@ -5,6 +5,8 @@ from typing import Any
 
 from torch import nn
 
+from models.flow.network import FlowHead
+
 
 def replace_head(network: nn.Module, head: Mapping[str, Any], *, classes: int) -> None:
     """Put a new head, drawn by the global generator, in the place of the network's last linear layer.
@@ -28,4 +30,4 @@ def _mlp(features: int, classes: int, *, hidden: int, dropout: float) -> nn.Modu
     return nn.Sequential(nn.Linear(features, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, classes))
 
 
-_HEADS: dict[str, Callable[..., nn.Module]] = {"linear": _linear, "mlp": _mlp}
+_HEADS: dict[str, Callable[..., nn.Module]] = {"linear": _linear, "mlp": _mlp, "flow": FlowHead}

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from models.classifiers import Classifier
+from models.flow.train import fit_flow
 from models.training.loop import fit
 from models.training.recipes import open_recipe, open_validation
 from models.training.settings import LoopSettings, NamedRecipe
@@ -31,6 +32,19 @@ def train_recipe(
 
     Raises InputError where the data or the parts of the recipe do not fit.
     """
+    if recipe.flow is not None:
+        return fit_flow(
+            classifier,
+            recipe,
+            settings,
+            sets,
+            seed=seed,
+            device=device,
+            precision=precision,
+            folder=folder,
+            pixels=pixels,
+            workers=workers,
+        )
     prepare_classifier(classifier, recipe, seed=seed)
     opened = open_recipe(recipe, sets, settings=settings, seed=seed, folder=pixels, workers=workers)
     history = fit(

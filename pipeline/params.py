@@ -182,6 +182,7 @@ def resolve_settings(params: Params) -> dict[str, Any]:
         "render": params.render.model_dump() | seed,
         "challenge": params.challenge.model_dump() | seed,
         "saliency": params.saliency.model_dump() | seed,
+        "flow": {"recipes": [name for name, recipe in params.recipes.items() if recipe.flow is not None]} | seed,
         "report": {"recipes": list(params.recipes), "mix": list(params.mix), "source": source} | seed,
     }
     resolved |= {f"weights-{name}": {"wanted": name in _wanted_weights(params)} for name in WEIGHTS}

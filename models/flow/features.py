@@ -92,7 +92,7 @@ def _view(
         batch = augmented(pair, recipe.data.targets, crops, settings, device=backbone.mean.device)
         assert batch.twins is not None
         found = _features(backbone, torch.cat((batch.images, batch.twins)), precision)
-        parts.append(found.unflatten(0, (2, -1)).transpose(0, 1))
+        parts.append(found.view(2, len(drawn.indices), -1).transpose(0, 1))
     return torch.cat(parts).numpy()
 
 

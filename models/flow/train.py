@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812  # the name that everyone knows it by
-from jaxtyping import Float32, Int64
+from jaxtyping import Float, Float32, Int64
 from torch import Generator, Tensor, nn
 from tqdm import tqdm
 
@@ -122,31 +122,37 @@ def fit_head(
     return history
 
 
-def embedding_loss(head: FlowHead, pairs: Float32[Tensor, "b 2 d"], labels: Int64[Tensor, " b"]) -> Tensor:
+def embedding_loss(head: FlowHead, pairs: Float[Tensor, "b 2 d"], labels: Int64[Tensor, " b"]) -> Tensor:
     """Cross-entropy of photos and of their copies."""
     logits = head.classifier(head.embed(pairs.flatten(0, 1)))
     return F.cross_entropy(logits, labels.repeat_interleave(2))
 
 
-def likelihood_loss(head: FlowHead, pairs: Float32[Tensor, "b 2 d"]) -> Tensor:
+def likelihood_loss(head: FlowHead, pairs: Float[Tensor, "b 2 d"]) -> Tensor:
     """The mean negative log-likelihood of the copies' embeddings given the photos', nats a dimension."""
-    given, moved = head.embed(pairs.flatten(0, 1)).unflatten(0, (-1, 2)).unbind(1)
+    given, moved = _embed_pairs(head, pairs)
     return -head.log_prob(moved, given).mean() / given.shape[1]
 
 
 def joint_loss(
     head: FlowHead,
-    pairs: Float32[Tensor, "b 2 d"],
+    pairs: Float[Tensor, "b 2 d"],
     labels: Int64[Tensor, " b"],
-    latents: Float32[Tensor, "b z w"],
+    latents: Float[Tensor, "b z w"],
     *,
     log_weight: float,
 ) -> Tensor:
     """Cross-entropy of sampled embeddings less `log_weight` times the copies' log-likelihood (nats)."""
-    given, moved = head.embed(pairs.flatten(0, 1)).unflatten(0, (-1, 2)).unbind(1)
+    given, moved = _embed_pairs(head, pairs)
     logits = head.classifier(head.sample(given, latents)).flatten(0, 1)  # b*z k
     wrong = F.cross_entropy(logits, labels.repeat_interleave(latents.shape[1]))
     return wrong - log_weight * head.log_prob(moved, given).mean()
+
+
+def _embed_pairs(head: FlowHead, pairs: Float[Tensor, "b 2 d"]) -> tuple[Tensor, Tensor]:
+    """The embeddings of photos and of their copies; together, as batch statistics are of both."""
+    given, moved = head.embed(pairs.flatten(0, 1)).view(len(pairs), 2, -1).unbind(1)
+    return given, moved
 
 
 def _stages(head: FlowHead, flow: FlowSettings) -> tuple[Stage, ...]:
@@ -191,7 +197,7 @@ def _train_epoch(
             group["lr"] = learning_rate(step, stage.epochs * len(batches), peak=flow.lr, warmup=0.0)
         loss = stage.loss(torch.from_numpy(np.array(view[rows])).to(device), examples.labels[rows].to(device), noise)
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         total += loss.detach()
     return float(total) / len(batches)
@@ -200,8 +206,8 @@ def _train_epoch(
 @torch.inference_mode()
 def _accuracy(head: FlowHead, stage: Stage, examples: Examples) -> float:
     head.eval()
-    batches = examples.val_features.split(256)
-    answers = torch.cat([stage.answer(features.to(head.latents.device)).argmax(1).cpu() for features in batches])
+    parts = torch.split(examples.val_features, 256)
+    answers = torch.cat([stage.answer(features.to(head.latents.device)).argmax(1).cpu() for features in parts])
     return float((answers == examples.val_labels).double().mean())
 
 

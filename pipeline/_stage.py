@@ -116,6 +116,11 @@ def run_folder(run: Path, number: int) -> Path:
     return run if number == 0 else run / f"seed-{number}"
 
 
+def pixel_cache() -> Path:
+    """Where sets lie decoded for all recipes and seeds, a folder a set; to be removed whenever nothing is training."""
+    return _work_base() / "pixels"
+
+
 def weights_manifests() -> dict[str, Path]:
     """The manifests of the fetched weights, as inputs of a workspace."""
     return {f"weights/{path.parent.name}": path for path in sorted(WEIGHTS.glob(f"*/{MANIFEST}"))}
@@ -130,7 +135,7 @@ def workspace(stage: str, *, settings: Any, inputs: Mapping[str, Path], outs: Ma
     folder to where they go. Files are linked, not moved, and the folder stays until DVC has recorded the outs: a
     kill in between loses nothing.
     """
-    base = Path(os.environ.get("WORK_DIR", ".work"))
+    base = _work_base()
     _sweep(base)
     folder = base / stage
     folder.mkdir(parents=True, exist_ok=True)
@@ -152,6 +157,10 @@ def workspace(stage: str, *, settings: Any, inputs: Mapping[str, Path], outs: Ma
         for name, out in outs.items():
             _publish(work / name, out)
         write_text_whole(work / _DONE, json.dumps({str(out): _size(out) for out in outs.values()}))
+
+
+def _work_base() -> Path:
+    return Path(os.environ.get("WORK_DIR", ".work"))
 
 
 def _fingerprint(settings: Any, inputs: Mapping[str, Path]) -> str:

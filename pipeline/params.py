@@ -189,10 +189,20 @@ def resolve_settings(params: Params) -> dict[str, Any]:
     resolved |= _segmentation_settings(params)
     for method, mix in params.mix.items():
         resolved[f"mix-{method}"] = {"mix": mix.model_dump()} | encoding | seed
+    resolved["in9l"] = _in9l(params)
     seeds = {"seeds": params.seeds}
     resolved["init"] = params.train.model_dump(include={"arch", "weights", "size"}) | seeds
     resolved |= {f"train-{name}": _training(name, recipe, params) | seeds for name, recipe in params.recipes.items()}
     return resolved
+
+
+def _in9l(params: Params) -> dict[str, Any] | None:
+    """The settings of the in9l stage; None where no recipe trains on that set."""
+    if all(recipe.data != "in9l" for recipe in params.recipes.values()):
+        return None
+    sifting = params.ingest.model_dump(include={"exclude_ids", "max_unreadable"})
+    looks = params.render.model_dump(include={"resize", "size", "jpeg_quality", "images_per_shard"})
+    return {"source": params.fetch.source} | sifting | looks
 
 
 def _training(name: str, recipe: RecipeSettings, params: Params) -> dict[str, Any]:

@@ -2,16 +2,22 @@
 
 import argparse
 import json
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+
+import torch
 
 from bgdata.shards import MANIFEST, write_csv, write_text_whole
 from models.checkpoints import load_classifier, save_classifier
 from models.devices import resolve_device, resolve_precision
+from models.training.distributed import first_ones, is_first, process_group
 from models.training.recipes import sets_read
 from models.training.run import train_recipe
 from models.training.settings import TrainJob
 from models.weights import file_sha256
-from pipeline._stage import RUNS, SETS, read_settings, run_folder, run_stage, runtime, workspace
+from pipeline._stage import RUNS, SETS, pixel_cache, read_settings, run_folder, run_stage, runtime, workspace
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -20,25 +26,45 @@ def main(arguments: argparse.Namespace) -> None:
     job = TrainJob.model_validate(settings)
     manifests = {name: SETS / name / MANIFEST for name in sets_read(job.recipe)}
     starts = [run_folder(RUNS / job.recipe.start, number) / "model.pt" for number in range(len(job.seeds))]
-    with workspace(
+    space = workspace(
         f"train-{job.recipe.name}",
         settings=settings,
         inputs=manifests | {f"start {number}": path for number, path in enumerate(starts)},
         outs={"run": RUNS / job.recipe.name},
-    ) as work:
+    )
+    local_rank = os.environ.get("LOCAL_RANK")  # torchrun's
+    device = resolve_device(runtime()["device"])
+    with process_group(device, None if local_rank is None else int(local_rank)) as device, _shared(space) as work:
         for number, (seed, start) in enumerate(zip(job.seeds, starts, strict=True)):
             run = run_folder(work / "run", number)
             if not (run / "provenance.json").is_file():
-                _train(job, seed, start, work, run, manifests)
+                _train(job, seed, start, work, run, manifests, device)
 
 
-def _train(job: TrainJob, seed: int, start: Path, work: Path, run: Path, manifests: dict[str, Path]) -> None:
-    device = resolve_device(runtime()["device"])
+@contextmanager
+def _shared(space: AbstractContextManager[Path]) -> Iterator[Path]:
+    """The first process's workspace, which it alone locks and publishes, for all that train together."""
+    if is_first():
+        with space as work:
+            yield first_ones(work)
+    else:
+        yield first_ones(None)
+
+
+def _train(
+    job: TrainJob,
+    seed: int,
+    start: Path,
+    work: Path,
+    run: Path,
+    manifests: dict[str, Path],
+    device: torch.device,
+) -> None:
     precision = resolve_precision(job.train.precision, device)
     state = work / f"seed-{seed}"
     state.mkdir(exist_ok=True)
     classifier, _ = load_classifier(start)
-    history = train_recipe(
+    history, parameters = train_recipe(
         classifier,
         job.recipe,
         job.train,
@@ -47,9 +73,11 @@ def _train(job: TrainJob, seed: int, start: Path, work: Path, run: Path, manifes
         device=device,
         precision=precision,
         folder=state,
-        pixels=work / "pixels",
+        pixels=pixel_cache(),
         workers=runtime()["workers"],
     )
+    if not is_first():
+        return
     run.mkdir(parents=True, exist_ok=True)
     record = save_classifier(
         run / "model.pt",
@@ -58,6 +86,7 @@ def _train(job: TrainJob, seed: int, start: Path, work: Path, run: Path, manifes
             "recipe": job.recipe.model_dump(),
             "params": job.train.model_dump(),
             "data": {name: file_sha256(path) for name, path in (manifests | {"start": start}).items()},
+            "parameters": parameters,
             "seed": seed,
             "device": device.type,
             "precision": str(precision).removeprefix("torch."),

@@ -11,7 +11,7 @@ from typing import Any
 from bgdata.errors import InputError
 from bgdata.ingest import filters
 from bgdata.ingest.candidates import Candidate, PhotoTree
-from bgdata.ingest.filters import Found
+from bgdata.ingest.filters import Finding, Found
 from bgdata.ingest.inspection import check_unreadable, digest_excluded, inspect_candidates
 from bgdata.ingest.settings import IngestSettings, PerClass
 from bgdata.io import inspect_photo
@@ -70,7 +70,7 @@ def ingest_photos(
     chosen = [one for one, reason in zip(found, reasons, strict=True) if reason is None]
     counts = Counter((candidate.split, candidate.label) for candidate, _ in chosen)
     _check_classes(found, reasons, counts)
-    _drop_shards_of_another_choice(chosen, work)
+    drop_shards_of_another_choice(chosen, work, (PHOTOS, GIVEN_MASKS))
     _write_shards(chosen, tree, work, photos_per_shard=settings.photos_per_shard, workers=workers)
     rejected = [
         {"id": candidate.id, "split": candidate.split, "label": candidate.label, "reason": reason}
@@ -125,8 +125,8 @@ def _short_classes(counts: Counter[tuple[str, int]], per_class: PerClass) -> dic
     return {split: classes for split, classes in short.items() if classes}
 
 
-def _drop_shards_of_another_choice(chosen: Sequence[Found], work: Path) -> None:
-    """Remove what an earlier run wrote here of other photos: files of the tree may have been repaired since."""
+def drop_shards_of_another_choice(chosen: Sequence[Found], work: Path, sets: Sequence[str]) -> None:
+    """Remove sets that an earlier run wrote here of other photos: files of the tree may have been repaired since."""
     # With the boxes: a repaired annotation changes a row, though not the photo.
     lines = [[candidate.id, finding.digest, finding.box] for candidate, finding in chosen]
     digest = hashlib.sha256(json.dumps(lines).encode()).hexdigest()
@@ -135,7 +135,7 @@ def _drop_shards_of_another_choice(chosen: Sequence[Found], work: Path) -> None:
         return
     # The record goes first and comes last, so that a kill in between leaves no shard that seems to be of this choice.
     record.unlink(missing_ok=True)
-    for name in (PHOTOS, GIVEN_MASKS):
+    for name in sets:
         if (work / name).exists():
             shutil.rmtree(work / name)
     write_text_whole(record, digest)
@@ -175,15 +175,22 @@ def _mask_members(photos: Sequence[Found]) -> Iterator[tuple[Row, bytes]]:
 def _photo_members(photos: Sequence[Found], tree: PhotoTree) -> Iterator[tuple[Row, bytes]]:
     for candidate, finding in photos:
         assert candidate.photo, "a chosen photo has one"
-        data = Path(candidate.photo).read_bytes()
-        if hashlib.sha256(data).hexdigest() != finding.digest:
-            raise InputError(
-                f"{candidate.photo} is not what it was when ingest inspected it: run ingest again (with DVC: "
-                "`dvc repro ingest`)"
-            )
-        if finding.encoded_anew:
-            data, *_ = inspect_photo(data)
+        data = read_photo(candidate, finding)
         values = (*finding.size, *(finding.box or _NO_BOX), tree.relative(candidate.photo))
         extra = {column: str(value) for column, value in zip(COLUMNS, values, strict=True)}
         name = member_name(candidate.label, candidate.id)
         yield Row(candidate.id, candidate.split, candidate.label, candidate.wnid, name, extra=extra), data
+
+
+def read_photo(candidate: Candidate, finding: Finding) -> bytes:
+    """The bytes of a photo that was let in, as a plain JPEG.
+
+    Raises InputError where it is not what it was when it was inspected.
+    """
+    assert candidate.photo, "a photo that was let in has one"
+    data = Path(candidate.photo).read_bytes()
+    if hashlib.sha256(data).hexdigest() != finding.digest:
+        raise InputError(
+            f"{candidate.photo} is not what it was when it was inspected: run the stage again (with DVC: `dvc repro`)"
+        )
+    return inspect_photo(data)[0] if finding.encoded_anew else data

@@ -14,6 +14,7 @@ from bgdata.randomness import image_generator
 from models.classifiers import Classifier
 from models.devices import exact_arithmetic
 from models.flow.network import FlowHead
+from models.heads import find_head
 from models.training.data import as_batch
 from models.training.loop import augmented, autocast, to_floats
 from models.training.recipes import Recipe
@@ -22,9 +23,9 @@ from models.training.settings import LoopSettings
 
 def take_apart(classifier: Classifier) -> tuple[Classifier, FlowHead]:
     """A copy of the classifier that gives features, in evaluation mode, and its own flow head."""
-    name, head = next(
-        (name, module) for name, module in classifier.network.named_modules() if isinstance(module, FlowHead)
-    )
+    name = find_head(classifier.network)
+    head = classifier.network.get_submodule(name)
+    assert isinstance(head, FlowHead)
     backbone = copy.deepcopy(classifier).eval().requires_grad_(False)
     parent, _, child = name.rpartition(".")
     setattr(backbone.network.get_submodule(parent), child, nn.Identity())

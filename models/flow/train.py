@@ -18,9 +18,12 @@ from models.classifiers import Classifier
 from models.devices import exact_arithmetic
 from models.flow.features import generator_of, image_features, paired_features, take_apart
 from models.flow.network import FlowHead
-from models.training.recipes import Order, open_recipe, open_validation
+from models.training.distributed import process_count
+from models.training.orders import Order
+from models.training.recipes import open_recipe, open_validation
 from models.training.schedule import learning_rate
 from models.training.settings import BackgroundSettings, FlowSettings, LoopSettings, NamedRecipe
+from models.training.tuning import count_parameters
 from models.weights import read_torch_file, save_whole
 
 STATE = "state.pt"
@@ -61,28 +64,26 @@ def fit_flow(
     folder: Path,
     pixels: Path,
     workers: int,
-) -> list[dict[str, Any]]:
-    """Give a classifier a flow head and train that in place (as `train_recipe` does); returns the history.
+) -> tuple[list[dict[str, Any]], dict[str, int]]:
+    """Give a classifier a flow head and train that in place (as `train_recipe` does, returning the same).
 
     `settings` speaks for the crops, the batches and the precision of the backbone's one pass. Copies have another
     background each time (`recipe.background.by`, or any photo's). `val_accuracy` is the embedding's classifier's in
     the first stage, the vote's from then on.
 
-    Raises InputError where the start has a head of its own, or the loss stops being a number.
+    Raises InputError where the loss stops being a number, or several processes train.
     """
     assert recipe.flow is not None
-    if classifier.head is not None:
-        raise InputError(
-            f"recipes.{recipe.name}.start is {recipe.start}, whose head is {classifier.head['kind']}: a flow starts "
-            "from a network with its plain last layer"
-        )
+    if process_count() > 1:
+        raise InputError(f"the flow of recipes.{recipe.name} trains in one process: start it without torchrun")
     _add_head(classifier, recipe.flow, seed=seed)
+    parameters = count_parameters(classifier)
     backbone, head = take_apart(classifier.to(device))
     examples = _open_examples(
         backbone, recipe, settings, sets, seed=seed, precision=precision, folder=folder, pixels=pixels, workers=workers
     )
     head.standardise(*_statistics(examples.views))
-    return fit_head(head, recipe.flow, examples, seed=seed, folder=folder, label=recipe.name)
+    return fit_head(head, recipe.flow, examples, seed=seed, folder=folder, label=recipe.name), parameters
 
 
 def fit_head(
@@ -215,7 +216,7 @@ def _add_head(classifier: Classifier, flow: FlowSettings, *, seed: int) -> None:
     shape = flow.model_dump(include={"width", "transforms", "hidden", "z_count"})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        classifier.replace_head({"kind": "flow", "flow": flow.kind} | shape)
+        classifier.requires_grad_(False).replace_head({"kind": "flow", "flow": flow.kind} | shape)
 
 
 def _open_examples(

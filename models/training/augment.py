@@ -21,9 +21,12 @@ def crop_and_flip(
     """Random resized crop and horizontal flip, one draw an image; channels of one image move together.
 
     The crop covers a share of the area from `crop_scale` to 1, its sides' ratio is from 3:4 to 4:3 (log-uniform) where
-    it fits, and it is resized bilinearly to the whole. A mask stacked as a further channel stays in step.
+    it fits, and it is resized bilinearly to the whole. A mask stacked as a further channel stays in step. With
+    `crop_scale` 1 and no flip the images stay as they are, to the pixel.
     Source: torchvision's RandomResizedCrop and RandomHorizontalFlip.
     """
+    if crop_scale == 1 and not flip:
+        return images
     draws = torch.rand(5, len(images), generator=generator)
     area = crop_scale + (1 - crop_scale) * draws[0]
     low, high = (math.log(ratio) for ratio in _RATIO)
@@ -32,10 +35,26 @@ def crop_and_flip(
     x, y = (1 - width) * (2 * draws[2] - 1), (1 - height) * (2 * draws[3] - 1)  # centres; the image spans -1 to 1
     if flip:
         width = torch.where(draws[4] < 0.5, -width, width)
-    zero = torch.zeros_like(x)
-    theta = torch.stack((torch.stack((width, zero, x), 1), torch.stack((zero, height, y), 1)), 1)  # b 2 3
-    grid = F.affine_grid(theta.to(images.device), list(images.shape), align_corners=False)
+    grid = _crop_grid(width, height, x, y, side=images.shape[-1], device=images.device)
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+
+
+def _crop_grid(
+    width: Float32[Tensor, " b"],
+    height: Float32[Tensor, " b"],
+    x: Float32[Tensor, " b"],
+    y: Float32[Tensor, " b"],
+    *,
+    side: int,
+    device: torch.device,
+) -> Float32[Tensor, "b {side} {side} 2"]:
+    """Where each pixel comes from, as `F.grid_sample` wants it: `F.affine_grid` of no rotation, at a quarter of it."""
+    width, height, x, y = torch.stack((width, height, x, y)).to(device)[:, :, None]
+    centres = torch.linspace(-1, 1, side, device=device) * ((side - 1) / side)
+    grid = torch.empty(len(x), side, side, 2, device=device)
+    grid[..., 0] = (width * centres + x)[:, None, :]
+    grid[..., 1] = (height * centres + y)[:, :, None]
+    return grid
 
 
 def jitter_colours(
@@ -55,4 +74,4 @@ def jitter_colours(
     mix = saturation * torch.eye(3, device=images.device) + (1 - saturation) * grey.expand(3, 3)  # b 3 3
     matrix = brightness * contrast * mix
     offset = brightness * (1 - contrast) * mean  # b 1 1
-    return (matrix @ images.flatten(2) + offset).clamp_(0, 1).view(images.shape)
+    return torch.baddbmm(offset, matrix, images.flatten(2)).clamp_(0, 1).view(images.shape)

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float32, Int64, UInt8
 from torch import Tensor
 
 from bgdata.labels import CLASS_COUNT
+from bgdata.pixels import PackedMasks
 from bgdata.shards import Row
 from models.training.parts import UNKNOWN, Drawn
 
@@ -20,7 +21,7 @@ class TrainingData:
     pixels: UInt8[np.ndarray, "n s s 3"]
     targets: Float32[Tensor, "n k"]
     background_labels: Int64[np.ndarray, " n"]
-    masks: Bool[np.ndarray, "n s s"] | None = None
+    masks: PackedMasks | Bool[np.ndarray, "n s s"] | None = None
 
     @property
     def labels(self) -> Int64[np.ndarray, " n"]:
@@ -38,9 +39,28 @@ class TrainingData:
         )
 
 
+@dataclass(frozen=True)
+class Backgrounds:
+    """The tiled backgrounds (`only_bg_t`) of the photos, at rest.
+
+    `labels` and `ids` are those of their photos. `own[i]` is where the background of training image i's photo lies
+    (-1: nowhere), which the image never gets.
+    """
+
+    pixels: UInt8[np.ndarray, "m s s 3"]
+    labels: Int64[np.ndarray, " m"]
+    ids: Sequence[str]
+    own: Int64[np.ndarray, " n"]
+
+
 def as_batch(pixels: UInt8[np.ndarray, "b s s 3"]) -> UInt8[Tensor, "b 3 s s"]:
     """Images at rest as a tensor (a view, channels last in memory)."""
     return torch.from_numpy(pixels).permute(0, 3, 1, 2)
+
+
+def at_rest(images: UInt8[Tensor, "b 3 s s"]) -> UInt8[np.ndarray, "b s s 3"]:
+    """The inverse of `as_batch`."""
+    return images.permute(0, 2, 3, 1).numpy()
 
 
 def soft_labels(rows: Sequence[Row]) -> Float32[Tensor, "n k"]:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Float32, Int64, UInt8
 from torch import Generator, Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from tqdm import tqdm
 
 from bgdata.errors import InputError
@@ -18,6 +20,15 @@ from models.classifiers import Classifier
 from models.devices import exact_arithmetic
 from models.evaluation.accuracy import predict_labels
 from models.training.augment import crop_and_flip, jitter_colours
+from models.training.distributed import (
+    average,
+    average_buffers,
+    average_gradients,
+    is_first,
+    own_part,
+    process_count,
+)
+from models.training.losses import Network
 from models.training.optimizers import build_optimizer, set_rate
 from models.training.parts import Batch, Drawn
 from models.training.recipes import Recipe
@@ -46,13 +57,23 @@ def fit(
     killed run goes on from there to the same weights as an unbroken one, since each epoch's random choices come from
     (seed, epoch) alone. `validation` holds images at rest and their labels; `label` names the bars.
 
-    Raises InputError where the loss stops being a number.
+    Where several processes train together (see `distributed`) each steps on a part of a batch, and the first writes.
+
+    Raises InputError where the loss stops being a number, or a batch cannot be shared out.
     """
+    if settings.batch_size % process_count():
+        raise InputError(
+            f"train.batch_size is {settings.batch_size}, which {process_count()} processes cannot share equally: give "
+            "a multiple of --nproc-per-node"
+        )
     classifier.to(device)
     recipe.parts.to(device)
     optimizer = build_optimizer(classifier, settings, backbone_lr=recipe.backbone_lr)
+    for part in recipe.members:
+        part.begin(classifier)
     history = _resume(folder / STATE, classifier, recipe.parts, optimizer)
     images, labels = validation
+    network = torch.compile(classifier) if settings.compile else classifier
 
     def predict(pixels: UInt8[np.ndarray, "n s s 3"]) -> Int64[np.ndarray, " n"]:
         with autocast(device, precision):
@@ -60,23 +81,28 @@ def fit(
 
     for epoch in range(len(history), settings.epochs):
         with _bar(label, epoch, settings, recipe) as bar, exact_arithmetic(), _epoch_seed(seed, epoch, device):
-            loss = _train_epoch(classifier, recipe, optimizer, settings, epoch, seed, precision=precision, bar=bar)
+            loss = _train_epoch(
+                classifier, network, recipe, optimizer, settings, epoch, seed, precision=precision, bar=bar
+            )
             if not math.isfinite(loss):
                 raise InputError(
                     f"the loss of {label} is no longer a number in epoch {epoch + 1}: lower train.lr (it is "
                     f"{settings.lr}), or raise train.warmup"
                 )
             rate = optimizer.param_groups[-1]["lr"]
-            for part in recipe.parts:
+            for part in recipe.members:
                 part.after_epoch(predict)
+            recipe.averaging.collect(classifier, (epoch + 1) / settings.epochs)
             if epoch + 1 == settings.epochs:
                 recipe.averaging.finish(
                     classifier, lambda: _refresh(classifier, recipe, settings, seed, precision=precision)
                 )
             accuracy = float((predict(images) == labels).mean())
             bar.set_postfix(loss=f"{loss:.3f}", val=f"{accuracy:.3f}")
-        history.append({"epoch": epoch + 1, "lr": rate, "train_loss": loss, "val_accuracy": accuracy})
-        _save(folder / STATE, classifier, recipe.parts, optimizer, history)
+        row = {"epoch": epoch + 1, "lr": rate, "train_loss": loss, "val_accuracy": accuracy}
+        history.append(row | {name: value for part in recipe.members for name, value in part.figures().items()})
+        if is_first():
+            _save(folder / STATE, classifier, recipe.parts, optimizer, history)
     return history
 
 
@@ -87,6 +113,7 @@ def autocast(device: torch.device, precision: torch.dtype) -> torch.autocast:
 
 def _train_epoch(
     classifier: Classifier,
+    network: Network,
     recipe: Recipe,
     optimizer: torch.optim.Optimizer,
     settings: LoopSettings,
@@ -96,10 +123,9 @@ def _train_epoch(
     precision: torch.dtype,
     bar: "tqdm[Any]",
 ) -> float:
-    """One pass over the data; returns the mean loss."""
+    """One pass over the data; returns the mean loss. `network` is the classifier, or what compiles it."""
     device = classifier.mean.device
     _set_training(classifier)
-    network = torch.compile(classifier) if settings.compile else classifier
     total, steps = torch.zeros((), device=device), 0
     for number, count, batch in _epoch_batches(recipe, settings, epoch, seed, device=device):
         progress = (epoch * count + number) / (settings.epochs * count)
@@ -109,25 +135,30 @@ def _train_epoch(
             loss = recipe.objective(network, batch)
         optimizer.zero_grad()
         loss.backward()
+        average_gradients(classifier)
         optimizer.step()
-        for part in recipe.parts:
+        average_buffers(recipe.objective)
+        for part in recipe.members:
             part.after_step(classifier, (epoch * count + number + 1) / (settings.epochs * count))
         total += loss.detach()
         steps += 1
-        bar.update(len(batch.labels))
-    return float(total) / steps
+        bar.update(len(batch.labels) * process_count())
+    average_buffers(classifier)
+    return float(average(total)) / steps
 
 
 def _epoch_batches(
     recipe: Recipe, settings: LoopSettings, epoch: int, seed: int, *, device: torch.device
 ) -> Iterator[tuple[int, int, Batch]]:
-    """The batches of an epoch: (number, how many there are, batch)."""
+    """The batches of an epoch, or this process's parts of them: (number, how many there are, batch)."""
     generators = {word: _generator(seed, epoch, word) for word in ("order", "background", "augment", "mix")}
     groups = _full_batches(recipe.order(generators["order"]), settings.batch_size)
     for number, indices in enumerate(groups):
         drawn = recipe.treat(recipe.data.draw(indices), generators["background"])
+        if not len(recipe.objective.penalties):
+            drawn = replace(drawn, masks=None)  # nobody else asks for them any more
         batch = augmented(drawn, recipe.data.targets, generators["augment"], settings, device=device)
-        yield number, len(groups), batch if recipe.mixer is None else recipe.mixer(batch, generators["mix"])
+        yield number, len(groups), own_part(batch if recipe.mixer is None else recipe.mixer(batch, generators["mix"]))
 
 
 def augmented(
@@ -172,9 +203,7 @@ def _set_training(classifier: Classifier) -> None:
     """Training mode, but for batch norms that are frozen: their statistics stay as they are, too."""
     classifier.train()
     for module in classifier.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm) and not any(
-            parameter.requires_grad for parameter in module.parameters()
-        ):
+        if isinstance(module, _BatchNorm) and not any(parameter.requires_grad for parameter in module.parameters()):
             module.eval()
 
 
@@ -182,11 +211,26 @@ def _set_training(classifier: Classifier) -> None:
 def _refresh(
     classifier: Classifier, recipe: Recipe, settings: LoopSettings, seed: int, *, precision: torch.dtype
 ) -> None:
-    """Measure the batch statistics anew, over one more pass through the data (`torch.optim.swa_utils.update_bn`)."""
-    device = classifier.mean.device
-    images = (batch.images for _, _, batch in _epoch_batches(recipe, settings, settings.epochs, seed, device=device))
+    """Measure the batch statistics anew, over one more pass through the data, the mean of all batches.
+
+    As `torch.optim.swa_utils.update_bn`, but frozen batch norms keep theirs, and nothing else trains (dropout).
+    """
+    _set_training(classifier)
+    norms = [norm for norm in classifier.modules() if isinstance(norm, _BatchNorm) and norm.training]
+    if not norms:
+        return
+    device, momenta = classifier.mean.device, [norm.momentum for norm in norms]
+    classifier.eval()
+    for norm in norms:
+        norm.train()
+        norm.reset_running_stats()
+        norm.momentum = None
     with autocast(device, precision):
-        torch.optim.swa_utils.update_bn(images, classifier)
+        for _, _, batch in _epoch_batches(recipe, settings, settings.epochs, seed, device=device):
+            classifier(batch.images)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    average_buffers(classifier)
 
 
 def _full_batches(order: Int64[np.ndarray, " n"], size: int) -> list[Int64[np.ndarray, " b"]]:
@@ -236,4 +280,6 @@ def _resume(
 def _bar(label: str, epoch: int, settings: LoopSettings, recipe: Recipe) -> "tqdm[Any]":
     count = len(recipe.data.pixels)
     images = count // settings.batch_size * settings.batch_size or count
-    return tqdm(total=images, desc=f"{label} {epoch + 1}/{settings.epochs}", unit="img", mininterval=1.0)
+    return tqdm(
+        total=images, desc=f"{label} {epoch + 1}/{settings.epochs}", unit="img", mininterval=1.0, disable=not is_first()
+    )

@@ -1,37 +1,18 @@
-"""What a training minimises: a base loss of each image, and penalties that parts of a recipe add."""
+"""What a training minimises: a base loss, and the penalties that parts of a recipe add."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
-import torch.nn.functional as F  # noqa: N812  # the name that everyone knows it by
-from jaxtyping import Float32
+import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from models.training.consistency import Consistency
+from models.training.groups import GroupDRO
+from models.training.losses import BaseLoss, Network, Penalty
 from models.training.parts import Batch, Part
-
-# The classifier, or what compiles it: images in [0, 1] to logits.
-Network = Callable[[Tensor], Tensor]
-
-
-class BaseLoss(Part):
-    """The loss of a batch from its logits; this one is the mean cross-entropy (ERM)."""
-
-    def __init__(self, *, label_smoothing: float) -> None:
-        super().__init__()
-        self.label_smoothing = label_smoothing
-
-    def forward(self, logits: Float32[Tensor, "b k"], batch: Batch) -> Tensor:
-        """A scalar."""
-        return F.cross_entropy(logits, batch.targets, label_smoothing=self.label_smoothing)
-
-
-class Penalty(Part):
-    """What a part adds to the loss. `differentiates_images`: it asks for gradients with respect to pixels."""
-
-    differentiates_images = False
-
-    def forward(self, network: Network, logits: Float32[Tensor, "b k"], batch: Batch) -> Tensor:
-        """A scalar, weighted. `batch.images` are those that `logits` came from."""
-        raise NotImplementedError
+from models.training.penalties import build_penalty
+from models.training.settings import LoopSettings, RecipeSettings
 
 
 class Objective(Part):
@@ -41,13 +22,39 @@ class Objective(Part):
         super().__init__()
         self.base = base
         self.penalties = nn.ModuleList(penalties)
+        self.differentiates_images = any(penalty.differentiates_images for penalty in penalties)
 
     def forward(self, network: Network, batch: Batch) -> Tensor:
         """The loss of a batch, a scalar."""
-        if any(penalty.differentiates_images for penalty in self.penalties):
-            batch.images.requires_grad_()
+        if not self.differentiates_images:
+            return self._loss(network, batch)
+        batch.images.requires_grad_()
+        with _twice_differentiable():
+            return self._loss(network, batch)
+
+    def _loss(self, network: Network, batch: Batch) -> Tensor:
         logits = network(batch.images).float()
         loss = self.base(logits, batch)
         for penalty in self.penalties:
             loss = loss + penalty(network, logits, batch)
         return loss
+
+
+def build_objective(recipe: RecipeSettings, settings: LoopSettings) -> Objective:
+    """The objective that a recipe's settings name."""
+    base = BaseLoss(label_smoothing=settings.label_smoothing)
+    if recipe.group_dro is not None:
+        base = GroupDRO(step=recipe.group_dro.step, label_smoothing=settings.label_smoothing)
+    penalties: list[Penalty] = []
+    if recipe.penalty is not None:
+        penalties.append(build_penalty(recipe.penalty))
+    if recipe.consistency is not None:
+        penalties.append(Consistency(weight=recipe.consistency.weight, gamma=recipe.consistency.gamma))
+    return Objective(base, penalties)
+
+
+@contextmanager
+def _twice_differentiable() -> Iterator[None]:
+    """Inside the block networks run in a way whose gradients have gradients: not compiled, attention not fused."""
+    with torch.compiler.set_stance("force_eager"), sdpa_kernel(SDPBackend.MATH):
+        yield

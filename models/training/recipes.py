@@ -1,25 +1,23 @@
 """A recipe: the parts that its settings name, put together before the loop."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from jaxtyping import Int64, UInt8
-from torch import Generator, nn
+from torch import nn
 
-from bgdata.pixels import load_masks, load_pixels
+from bgdata.pixels import load_packed_masks, load_pixels
 from bgdata.shards import ImageSet
 from models.evaluation.accuracy import labels_of
-from models.training.backgrounds import Replacement
+from models.training.averaging import build_averaging
 from models.training.data import TrainingData, background_labels, soft_labels
-from models.training.objectives import BaseLoss, Objective
+from models.training.mixers import open_mixer
+from models.training.objectives import Objective, build_objective
+from models.training.orders import Order, balanced, shuffled
 from models.training.parts import Averaging, Mixer, Part, Treatment
 from models.training.settings import LoopSettings, RecipeSettings
-
-# The order in which an epoch shows the images: indices into the data.
-Order = Callable[[Generator], Int64[np.ndarray, " n"]]
+from models.training.treatments import open_treatment, reads_backgrounds
 
 
 @dataclass(frozen=True)
@@ -35,14 +33,20 @@ class Recipe:
     backbone_lr: float = 1.0
 
     @property
-    def parts(self) -> "nn.ModuleList[Part]":
+    def members(self) -> tuple[Part, ...]:
         """Those that may remember something from step to step."""
-        return nn.ModuleList((self.treat, self.objective, self.averaging))
+        return self.treat, self.objective, self.averaging
+
+    @property
+    def parts(self) -> nn.ModuleList:
+        """The members as one module, to move and to save."""
+        return nn.ModuleList(self.members)
 
 
 def sets_read(recipe: RecipeSettings) -> list[str]:
     """The sets that a recipe reads, `original` for its validation among them."""
-    return sorted({"original", recipe.data} | ({"fg_mask"} if _needs_masks(recipe) else set()) | _backgrounds(recipe))
+    needed = {"fg_mask": _needs_masks(recipe), "only_bg_t": reads_backgrounds(recipe)}
+    return sorted({"original", recipe.data} | {name for name, is_read in needed.items() if is_read})
 
 
 def open_recipe(
@@ -55,11 +59,11 @@ def open_recipe(
     data = _open_data(recipe, sets, size=settings.size, folder=folder, workers=workers)
     return Recipe(
         data,
-        lambda generator: torch.randperm(len(data.pixels), generator=generator).numpy(),
-        _open_treatment(recipe, sets, size=settings.size, seed=seed, folder=folder, workers=workers),
-        None,
-        Objective(BaseLoss(label_smoothing=settings.label_smoothing)),
-        Averaging(),
+        balanced(data) if recipe.balance == "groups" else shuffled(data),
+        open_treatment(recipe, sets, labels=data.labels, size=settings.size, seed=seed, folder=folder, workers=workers),
+        open_mixer(recipe.mixer),
+        build_objective(recipe, settings),
+        build_averaging(recipe.averaging),
         backbone_lr=recipe.backbone_lr,
     )
 
@@ -77,12 +81,6 @@ def _needs_masks(recipe: RecipeSettings) -> bool:
     return any((recipe.background, recipe.penalty, recipe.consistency, recipe.flow))
 
 
-def _backgrounds(recipe: RecipeSettings) -> set[str]:
-    own = recipe.background is not None and recipe.background.by in ("batch", "blur")
-    pasted = (recipe.background is not None and not own) or recipe.consistency or recipe.flow
-    return {"only_bg_t"} if pasted else set()
-
-
 def _open_data(recipe: RecipeSettings, sets: Path, *, size: int, folder: Path, workers: int) -> TrainingData:
     with ImageSet(sets / recipe.data) as images:
         rows = images.split("train")
@@ -92,7 +90,7 @@ def _open_data(recipe: RecipeSettings, sets: Path, *, size: int, folder: Path, w
     masks = None
     if _needs_masks(recipe):
         with ImageSet(sets / "fg_mask") as mask_set:
-            masks = load_masks(
+            masks = load_packed_masks(
                 mask_set,
                 mask_set.by_id(row.id for row in rows),
                 size=size,
@@ -101,25 +99,3 @@ def _open_data(recipe: RecipeSettings, sets: Path, *, size: int, folder: Path, w
                 label="decode fg_mask",
             )
     return TrainingData(pixels, soft_labels(rows), background_labels(rows), masks)
-
-
-def _open_treatment(
-    recipe: RecipeSettings, sets: Path, *, size: int, seed: int, folder: Path, workers: int
-) -> Treatment:
-    if recipe.background is None:
-        return Treatment()
-    with ImageSet(sets / recipe.data) as images:
-        ids = [row.id for row in images.split("train")]
-    with ImageSet(sets / "only_bg_t") as background_set:
-        rows = background_set.split("train")
-        backgrounds = load_pixels(
-            background_set,
-            rows,
-            size=size,
-            folder=folder / "only_bg_t",
-            workers=workers,
-            label="decode only_bg_t",
-        )
-    place = {row.id: index for index, row in enumerate(rows)}
-    own = np.array([place.get(photo, -1) for photo in ids], np.int64)
-    return Replacement(backgrounds, labels_of(rows), own, p=recipe.background.p)

@@ -27,24 +27,28 @@ REPLACEABLE = ("original", "mixed_same", "mixed_rand", "mixed_next", "only_fg")
 INIT = "init"
 
 Share = Annotated[float, Field(ge=0, le=1)]
-ClassName = Literal[CLASS_NAMES]
+ClassName = Literal[CLASS_NAMES]  # type: ignore[valid-type]  # as SETS below: the names stand in one place
 Pattern = Annotated[str, StringConstraints(min_length=1)]
+
+
+By = Literal["any_class", "same_class", "other_class", "batch", "blur"] | dict[ClassName, dict[ClassName, float]]
 
 
 class BackgroundSettings(Settings):
     """`recipes.<name>.background`: what becomes of an image's background each time it is shown."""
 
-    by: Literal["any_class", "same_class", "other_class", "batch", "blur"] | dict[ClassName, dict[ClassName, float]] = (
-        Field(
-            description="whose background comes: a photo of any, of its own or of another class; a photo of the same "
-            "batch; its own, blurred (7-pixel gaussian); or by weight: {class: {class of the background: weight}}"
-        )
+    by: By = Field(
+        description="whose background comes: a photo of any, of its own or of another class; a photo of the same "
+        "batch; its own, blurred (7-pixel gaussian); or by weight: {class: {class of the background: weight}}, and "
+        "any class for classes that are left out"
     )
     p: Share | Literal["train.p", "adaptive"] | dict[ClassName, Share] = Field(
-        description="the probability: a number, train.p, one for each class, or adaptive: the accuracy of the model on "
-        "a class's backgrounds, measured anew after each epoch"
+        description="the probability: a number, train.p, one for each class (0 for those left out), or adaptive: the "
+        "accuracy of the model on a class's backgrounds, measured anew after each epoch (0 in the first)"
     )
-    choices: int | None = Field(default=None, ge=1, description="each image keeps to this many backgrounds; null: all")
+    choices: int | None = Field(
+        default=None, ge=1, description="each image keeps to this many draws of a background; null: all"
+    )
 
     @model_validator(mode="after")
     def _fits_together(self) -> "BackgroundSettings":

@@ -484,7 +484,7 @@ def test_a_photo_that_changes_between_the_passes_is_told(
             file.write(b"x")
 
     monkeypatch.setattr("bgdata.ingest.photos.check_unreadable", change)
-    with pytest.raises(InputError, match="is not what it was when ingest inspected it: run ingest again"):
+    with pytest.raises(InputError, match="is not what it was when it was inspected: run the stage again"):
         ingest(tiny_tree, tmp_path / "work")
     monkeypatch.undo()
     ingest(tiny_tree, tmp_path / "work")

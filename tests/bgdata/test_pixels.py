@@ -1,13 +1,18 @@
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from bgdata import pixels
 from bgdata.errors import InputError
 from bgdata.geometry import resize_pixels
 from bgdata.io import decode_image, encode_jpeg, encode_mask
-from bgdata.pixels import load_masks, load_pixels
+from bgdata.pixels import PackedMasks, load_masks, load_packed_masks, load_pixels
 from bgdata.shards import ImageSet, Row, finish_set, member_name, write_shard
 
 
@@ -85,3 +90,61 @@ def test_images_that_do_not_fit_are_named(tmp_path: Path) -> None:
         load(images, images.rows)
     with pytest.raises(InputError, match="holds no images for test"):
         load(images, [])
+
+
+@given(masks=arrays(bool, st.tuples(st.integers(1, 4), *[st.shared(st.integers(1, 20), key="side")] * 2)))
+def test_packed_masks_are_the_masks(masks: np.ndarray) -> None:
+    packed = PackedMasks(np.packbits(masks, axis=-1))
+    indices = np.arange(len(masks))[::-1].copy()
+    assert len(packed) == len(masks)
+    assert (packed[indices] == masks[indices]).all()
+
+
+def test_masks_are_packed_in_an_eighth_of_the_room(tmp_path: Path) -> None:
+    masks = np.random.default_rng(0).random((5, 20, 20)) < 0.5
+    with write_images(tmp_path / "set", [encode_mask(mask) for mask in masks]) as opened:
+        loading = {"folder": tmp_path / "array", "workers": 2, "label": "test"}
+        for size in (None, 9):
+            packed = load_packed_masks(opened, opened.rows, size=size, **loading)
+            whole = load_masks(opened, opened.rows, size=size, **loading)
+            assert (packed[np.arange(5)] == whole).all()
+    sizes = sorted(path.stat().st_size - 128 for path in (tmp_path / "array").glob("*/array.npy"))
+    assert sizes == sorted([5 * 9 * 2, 5 * 9 * 9, 5 * 20 * 3, 5 * 20 * 20])
+
+
+def test_arrays_of_a_set_are_shared_and_swept_when_it_changes(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), dtype=np.uint8)
+    cache = tmp_path / "cache"
+    with write_images(tmp_path / "set", [encode_jpeg(image, 90) for image in noise[:2]]) as images:
+        first, same, part = (load(images, rows, cache) for rows in (images.rows, images.rows, images.rows[:1]))
+    assert first.filename == same.filename != part.filename
+    before = np.array(first)
+    with write_images(tmp_path / "set", [encode_jpeg(image, 90) for image in noise[2:]]) as images:
+        other = load(images, images.rows, cache)
+    assert (first == before).all()  # who has mapped it keeps it
+    assert not (other == before).all()
+    assert [path for path in cache.iterdir() if path.is_dir()] == [Path(other.filename).parent]
+
+
+def test_processes_that_ask_for_one_set_at_once_decode_it_once(tmp_path: Path, monkeypatch) -> None:
+    decode, decoded, together = pixels.decode_image, [], Barrier(2)
+    monkeypatch.setattr(pixels, "decode_image", lambda data: decoded.append(data) or decode(data))
+    image = encode_jpeg(np.zeros((8, 8, 3), np.uint8), 90)
+
+    def ask() -> np.ndarray:
+        with ImageSet(tmp_path / "set") as images:
+            together.wait()
+            return load(images, images.rows, tmp_path / "cache", size=8)
+
+    write_images(tmp_path / "set", [image] * 5).close()
+    # Threads: each call has a lock of its own on the file, as processes do.
+    with ThreadPoolExecutor(2) as pool:
+        first, second = (future.result() for future in [pool.submit(ask), pool.submit(ask)])
+    assert len(decoded) == 5
+    assert (first == second).all()
+
+
+def test_an_array_that_is_gone_is_decoded_again(images: ImageSet, tmp_path: Path) -> None:
+    array = load(images, images.rows, tmp_path / "cache")
+    Path(array.filename).unlink()  # a removal that was cut short
+    assert (load(images, images.rows, tmp_path / "cache") == array).all()

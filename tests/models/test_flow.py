@@ -1,5 +1,6 @@
 """The conditional flow: exact densities, an honest vote, stages that resume, and a checkpoint that judges take."""
 
+import copy
 import math
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,7 @@ def trained(sets: Path, folder: Path, **flow: Any) -> tuple[Classifier, list[dic
     classifier = build_classifier("resnet10", input_size=32, seed=1)
     recipe = NamedRecipe(name="flow", start="init", data="original", flow=FlowSettings(**FLOW | flow))
     (folder / "state").mkdir(parents=True, exist_ok=True)
-    history = train_recipe(
+    history, parameters = train_recipe(
         classifier,
         recipe,
         SETTINGS.model_copy(update={"batch_size": 18}),
@@ -74,6 +75,11 @@ def trained(sets: Path, folder: Path, **flow: Any) -> tuple[Classifier, list[dic
         folder=folder / "state",
         pixels=folder / "pixels",
         workers=1,
+    )
+    assert (
+        parameters["trained"]
+        == parameters["head"]
+        == sum(value.numel() for value in classifier.network.fc.parameters())
     )
     return classifier.eval(), history
 
@@ -333,24 +339,14 @@ def test_diagnostics_and_picture(swaps: dict[str, Swaps], run: tuple[Classifier,
     assert sheets[0] == sheets[1]
 
 
-def test_what_has_no_flow_or_starts_from_a_head_is_a_sentence(
-    sets: Path, tmp_path: Path, run: tuple[Classifier, list[dict[str, Any]]]
-) -> None:
+def test_what_has_no_flow_or_learns_nothing_is_a_sentence(sets: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="the checkpoint has no flow: train a recipe with `flow`"):
         open_flow(build_classifier("resnet10", input_size=32))
     with pytest.raises(InputError, match=r"loss of flow is no longer a number in epoch \d: lower recipes.flow.flow.lr"):
         trained(sets, tmp_path, lr=1e30)
-    recipe = NamedRecipe(name="second", start="flow", data="original", flow=FlowSettings(**FLOW))
-    with pytest.raises(InputError, match=r"recipes.second.start is flow, whose head is flow: a flow starts from"):
-        train_recipe(
-            run[0],
-            recipe,
-            SETTINGS,
-            sets,
-            seed=0,
-            device=CPU,
-            precision=torch.float32,
-            folder=tmp_path,
-            pixels=tmp_path,
-            workers=1,
-        )
+
+
+def test_a_head_takes_the_place_of_a_flow(run: tuple[Classifier, list[dict[str, Any]]]) -> None:
+    classifier = copy.deepcopy(run[0])
+    classifier.replace_head({"kind": "linear"})
+    assert (classifier.network.fc.in_features, classifier.network.fc.out_features) == (512, 9)

@@ -28,7 +28,9 @@ from pipeline import (
     fetch,
     fetch_segmentation,
     fetch_weights,
+    in9l,
     ingest,
+    init,
     mix,
     render,
     report,
@@ -84,7 +86,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
             fetch_weights.main(argparse.Namespace(source=source))
         for name in SEGMENTATION_SETS:
             fetch_segmentation.main(argparse.Namespace(set=name))
-        for stage in (fetch, ingest, segment, train_unet, render):
+        for stage in (fetch, ingest, in9l, segment, train_unet, render, init):
             stage.main(argparse.Namespace())
         for name in ("photos", *SEGMENTATION_SETS):
             evaluate_segmentation.main(argparse.Namespace(set=name))
@@ -126,7 +128,9 @@ def test_a_checkpoint_says_where_it_came_from(project: Path, recipe: str) -> Non
     provenance = json.loads((run / "provenance.json").read_text())
     assert provenance == record | {"checkpoint_sha256": file_sha256(run / "model.pt")}
     assert (record["recipe"]["name"], record["seed"]) == (recipe, 0)
-    assert (record["params"]["size"], "p" in record["params"]) == (32, recipe == "dynamic")
+    background = {"by": "any_class", "p": 0.75, "choices": None} if recipe == "dynamic" else None
+    assert (record["params"]["size"], record["recipe"]["background"]) == (32, background)
+    assert record["data"]["start"] == file_sha256(project / "runs/init/model.pt")
     assert record["data"]["original"] == file_sha256(project / "data/in9/original/manifest.json")
     assert {"python", "torch", "torchvision", "numpy"} <= set(record["versions"])
 

@@ -152,8 +152,8 @@ def test_a_judged_unet_must_be_trained(tmp_path: Path) -> None:
 
 
 def test_no_recipe_takes_the_students_folder(tmp_path: Path) -> None:
-    recipe = {"data": "original", "background": "keep"}
-    with pytest.raises(InputError, match=r"recipes\.unet: runs/unet is the segmenter's"):
+    recipe = {"start": "init", "data": "original"}
+    with pytest.raises(InputError, match=r"recipes\.unet: runs/unet holds something else"):
         resolved(tmp_path, lambda params: params["recipes"].update(unet=recipe))
 
 
@@ -170,5 +170,5 @@ def test_a_mixing_parameter_reaches_its_set_only(tmp_path: Path) -> None:
 
 
 def test_a_new_recipe_adds_its_own_settings(tmp_path: Path) -> None:
-    new = {"data": "only_fg", "background": "keep"}
+    new = {"start": "init", "data": "only_fg"}
     assert changed(tmp_path, lambda params: params["recipes"].update(only_fg=new)) == {"train-only_fg", "report"}

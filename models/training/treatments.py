@@ -1,0 +1,85 @@
+"""What a recipe's settings say about backgrounds, opened over the sets."""
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int64
+
+from bgdata.pixels import load_pixels
+from bgdata.shards import ImageSet
+from models.evaluation.accuracy import labels_of
+from models.training.backgrounds import Blur, Change, Replacement, Twins
+from models.training.chances import AdaptiveChance, fixed_chance
+from models.training.choices import BatchMates, Choice, FewPhotos, OtherPhotos
+from models.training.data import Backgrounds
+from models.training.parts import Treatment
+from models.training.settings import BackgroundSettings, RecipeSettings
+
+
+def reads_backgrounds(recipe: RecipeSettings) -> bool:
+    """Whether a recipe needs the photos' tiled backgrounds."""
+    part = recipe.background
+    replaced = part is not None and (part.by != "blur" or part.p == "adaptive")
+    return replaced or recipe.consistency is not None or recipe.flow is not None
+
+
+def open_treatment(
+    recipe: RecipeSettings,
+    sets: Path,
+    *,
+    labels: Int64[np.ndarray, " n"],
+    size: int,
+    seed: int,
+    folder: Path,
+    workers: int,
+) -> Treatment:
+    """The treatment of the backgrounds of images with these labels; with twins for the parts that compare.
+
+    Raises InputError where a set is not there, or lacks the backgrounds that the recipe asks for.
+    """
+    with ImageSet(sets / recipe.data) as images:
+        ids = [row.id for row in images.split("train")]
+    backgrounds = None
+    if reads_backgrounds(recipe):
+        backgrounds = _open_backgrounds(sets, ids, size=size, folder=folder / "only_bg_t", workers=workers)
+    treat = Treatment()
+    if recipe.background is not None:
+        treat = _open_change(recipe.background, backgrounds, ids, labels, seed=seed)
+    if recipe.consistency is None and recipe.flow is None:
+        return treat
+    assert backgrounds is not None, "all others read them"
+    return Twins(
+        treat,
+        Replacement(backgrounds, OtherPhotos(backgrounds, "any_class", image_labels=labels), fixed_chance(1.0)),
+    )
+
+
+def _open_change(
+    settings: BackgroundSettings,
+    backgrounds: Backgrounds | None,
+    ids: list[str],
+    labels: Int64[np.ndarray, " n"],
+    *,
+    seed: int,
+) -> Change:
+    by, p = settings.by, settings.p
+    assert p != "train.p", "the config stage puts a number there"
+    if by == "blur" and p != "adaptive":
+        return Blur(fixed_chance(p))
+    assert backgrounds is not None, "all others read them"
+    chance = AdaptiveChance(backgrounds, seed=seed) if p == "adaptive" else fixed_chance(p)
+    if by == "blur":
+        return Blur(chance)
+    choose: Choice = BatchMates(backgrounds) if by == "batch" else OtherPhotos(backgrounds, by, image_labels=labels)
+    if settings.choices is not None:
+        choose = FewPhotos(choose, ids, image_labels=labels, count=settings.choices, seed=seed)
+    return Replacement(backgrounds, choose, chance)
+
+
+def _open_backgrounds(sets: Path, ids: list[str], *, size: int, folder: Path, workers: int) -> Backgrounds:
+    with ImageSet(sets / "only_bg_t") as images:
+        rows = images.split("train")
+        pixels = load_pixels(images, rows, size=size, folder=folder, workers=workers, label="decode only_bg_t")
+    place = {row.id: index for index, row in enumerate(rows)}
+    own = np.array([place.get(photo, -1) for photo in ids], np.int64)
+    return Backgrounds(pixels, labels_of(rows), [row.id for row in rows], own)

@@ -1,0 +1,42 @@
+"""Write all train photos of the nine classes, boxes or not, as data/in9/in9l, where a recipe trains on it."""
+
+import argparse
+from pathlib import Path
+
+from bgdata.in9l import IN9L, In9LSettings, write_in9l
+from bgdata.ingest.candidates import LISTING, check_listing
+from bgdata.ingest.filters import read_excluded
+from bgdata.ingest.sources import open_source
+from bgdata.shards import finish_set
+from pipeline._stage import RAW, SETS, photo_root, read_settings, run_stage, runtime, workspace
+
+
+def main(_: argparse.Namespace) -> None:
+    """Write the set; without images where no recipe wants it."""
+    resolved = read_settings("in9l")
+    out = {IN9L: SETS / IN9L}
+    if resolved is None:
+        with workspace("in9l", settings=resolved, inputs={}, outs=out) as work:
+            (work / IN9L).mkdir(exist_ok=True)
+            finish_set(work / IN9L)
+        return
+    source, exclude_ids = resolved.pop("source"), resolved.pop("exclude_ids")
+    tree, candidates = open_source(source, photo_root(source))
+    listing = RAW / "photos" / LISTING
+    check_listing(tree, candidates, listing)
+    excluded = read_excluded(Path(exclude_ids)) if exclude_ids else set()
+    identity = [resolved, source, sorted(excluded)]
+    with workspace("in9l", settings=identity, inputs={"listing": listing}, outs=out) as work:
+        manifest = write_in9l(
+            tree,
+            candidates,
+            work,
+            settings=In9LSettings.model_validate(resolved),
+            excluded=excluded,
+            workers=runtime()["workers"],
+        )
+    print(f"in9l: {manifest['candidates']} train photos, left out: {manifest['rejected'] or 'none'}")
+
+
+if __name__ == "__main__":
+    run_stage(main, argparse.ArgumentParser(description=__doc__))

@@ -1,0 +1,98 @@
+"""Several processes that train together against one that trains alone."""
+
+import multiprocessing
+import os
+import socket
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from bgdata.errors import InputError
+from models.classifiers import build_classifier
+from models.training.distributed import average, first_ones, is_first, process_count, process_group
+from models.training.loop import STATE, fit
+from models.training.recipes import open_recipe
+from models.training.settings import BackgroundSettings, LoopSettings, RecipeSettings
+from models.weights import read_torch_file
+from tests.models.test_training import SETTINGS
+
+CPU = torch.device("cpu")
+ONE_STEP = SETTINGS.model_copy(update={"epochs": 2, "momentum": 0.9})
+
+
+def train(sets: Path, pixels: Path, folder: Path, settings: LoopSettings = ONE_STEP) -> dict[str, torch.Tensor]:
+    """The weights after a training with frozen batch norms, which would measure each part alone."""
+    background = BackgroundSettings(by="any_class", p=0.5)
+    recipe = RecipeSettings(start="init", data="original", background=background)
+    opened = open_recipe(recipe, sets, settings=settings, seed=3, folder=pixels, workers=1)
+    classifier = build_classifier("resnet10", input_size=settings.size)
+    for module in classifier.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.requires_grad_(False)
+    folder.mkdir(exist_ok=True)
+    fit(
+        classifier,
+        opened,
+        settings,
+        validation=(opened.data.pixels, opened.data.labels),
+        seed=3,
+        device=CPU,
+        precision=torch.float32,
+        folder=folder,
+        label="test",
+    )
+    return classifier.state_dict()
+
+
+def train_as_second(environment: dict[str, str], sets: Path, pixels: Path, folder: Path) -> None:
+    torch.set_num_threads(1)
+    os.environ |= environment | {"RANK": "1"}
+    with process_group(CPU, 1):
+        assert first_ones("the second's") == "the first's"
+        assert not is_first()
+        torch.save(train(sets, pixels, folder), folder / "second.pt")
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """What torchrun tells the first of two processes."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    told = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "RANK": "0"}
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    return told
+
+
+def test_two_processes_train_as_one(sets: Path, tmp_path: Path, environment: dict[str, str]) -> None:
+    alone = train(sets, tmp_path / "pixels", tmp_path / "alone")
+    (tmp_path / "together").mkdir()
+    arguments = (environment, sets, tmp_path / "pixels", tmp_path / "together")
+    second = multiprocessing.get_context("spawn").Process(target=train_as_second, args=arguments)
+    second.start()
+    with process_group(CPU, 0):
+        assert process_count() == 2
+        assert first_ones("the first's") == "the first's"
+        first = train(sets, tmp_path / "pixels", tmp_path / "together")
+        with pytest.raises(InputError, match=r"train.batch_size is 9, which 2 processes cannot share equally"):
+            train(sets, tmp_path / "pixels", tmp_path / "odd", ONE_STEP.model_copy(update={"batch_size": 9}))
+    second.join()
+    assert second.exitcode == 0
+    copies = read_torch_file(tmp_path / "together/second.pt")
+    for name, weights in alone.items():
+        assert torch.equal(first[name], copies[name]), name
+        assert torch.allclose(first[name], weights, rtol=0, atol=1e-6), name
+    histories = [read_torch_file(tmp_path / name / STATE)["history"] for name in ("alone", "together")]
+    assert [row["train_loss"] for row in histories[1]] == pytest.approx([row["train_loss"] for row in histories[0]])
+
+
+def test_alone_nothing_is_averaged() -> None:
+    with process_group(CPU, None) as device:
+        assert device == CPU
+        assert is_first()
+        assert process_count() == 1
+        assert average(torch.tensor(2.0)) == 2
+        assert first_ones("value") == "value"

@@ -27,7 +27,7 @@ from models.training.distributed import (
     own_part,
     process_count,
 )
-from models.training.objectives import Network
+from models.training.losses import Network
 from models.training.optimizers import build_optimizer, set_rate
 from models.training.parts import Batch, Drawn
 from models.training.recipes import Recipe

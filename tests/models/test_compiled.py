@@ -1,9 +1,10 @@
 """torch.compile in training: the same results to rounding, called once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import jaxtyping
 import pytest
 import torch
 
@@ -11,6 +12,14 @@ from models.training import loop
 from tests.models.test_training import SETTINGS, Killed, opened, trained
 
 COMPILED = SETTINGS.model_copy(update={"compile": True, "epochs": 2})
+
+
+@pytest.fixture(autouse=True)
+def unchecked() -> Iterator[None]:
+    """Without the checks of shapes that the tests add: they cannot be traced."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture

@@ -123,7 +123,7 @@ def _train_epoch(
     device = classifier.mean.device
     _set_training(classifier)
     total, steps = torch.zeros((), device=device), 0
-    for number, count, batch in _epoch_batches(recipe, settings, epoch, seed, device=device):
+    for number, count, batch in epoch_batches(recipe, settings, epoch, seed, device=device):
         progress = (epoch * count + number) / (settings.epochs * count)
         rate = learning_rate(epoch * count + number, settings.epochs * count, peak=settings.lr, warmup=settings.warmup)
         set_rate(optimizer, recipe.averaging.rate(rate, progress))
@@ -143,7 +143,7 @@ def _train_epoch(
     return float(average(total)) / steps
 
 
-def _epoch_batches(
+def epoch_batches(
     recipe: Recipe, settings: LoopSettings, epoch: int, seed: int, *, device: torch.device
 ) -> Iterator[tuple[int, int, Batch]]:
     """The batches of an epoch, or this process's parts of them: (number, how many there are, batch)."""
@@ -211,7 +211,7 @@ def _refresh(
 ) -> None:
     """Measure the batch statistics anew, over one more pass through the data (`torch.optim.swa_utils.update_bn`)."""
     device = classifier.mean.device
-    images = (batch.images for _, _, batch in _epoch_batches(recipe, settings, settings.epochs, seed, device=device))
+    images = (batch.images for _, _, batch in epoch_batches(recipe, settings, settings.epochs, seed, device=device))
     with autocast(device, precision):
         torch.optim.swa_utils.update_bn(images, classifier)
     average_buffers(classifier)

@@ -154,7 +154,7 @@ def _fitted(data: ChallengeData, *, backgrounds: int) -> Judged:
 
 
 def _unfoolable(data: ChallengeData, foregrounds: int) -> Judged:
-    """A random ResNet-50 that is sure of class 0, which the first foregrounds are: by nine deviations, the least too."""
+    """A random ResNet-50 that is sure of class 0, the first foregrounds': by nine deviations, at the least too."""
     assert not data.labels[:foregrounds].any(), "the release has fewer dogs than --robust"
     model, rng = _random("resnet50", data), np.random.default_rng(2)
     with torch.no_grad():

@@ -282,7 +282,7 @@ def _step_resnet50(count: int, precision: torch.dtype, threads: int) -> tuple[fl
 def _print_projection() -> None:
     work = _count_resnet50()
     print(
-        f"\nResNet-50, 224 px, an image's step: {work.flops / 1e9:.1f} GFLOP, {work.moved / 1e9:.2f} GB moved (bfloat16)"
+        f"\nResNet-50, 224 px, a step of an image: {work.flops / 1e9:.1f} GFLOP, {work.moved / 1e9:.2f} GB (bfloat16)"
     )
     print(
         f"{EPOCHS} epochs, not run: seconds an image = FLOP / ({ARITHMETIC} x peak) + bytes / ({MEMORY} x bandwidth)\n"

@@ -55,5 +55,5 @@ def load_classifier(path: Path) -> tuple[Classifier, dict[str, Any]]:
     classifier = build_classifier(
         content["arch"], input_size=content["input_size"], classes=content["classes"], head=content.get("head")
     )
-    load_weights(classifier.network, state, source=str(path), new_head=False)
+    load_weights(classifier.network, state, source=str(path))
     return classifier.eval(), content

@@ -15,7 +15,7 @@ from torchvision.models.resnet import BasicBlock, ResNet
 
 from bgdata.errors import InputError
 from bgdata.labels import CLASS_COUNT
-from models.heads import replace_head
+from models.heads import head_keys, replace_head
 from models.weights import load_weights, read_torch_file
 
 # ImageNet-9's own statistics (Xiao et al. 2021, the evaluator's for nine-class models).
@@ -47,6 +47,11 @@ class Classifier(nn.Module):
         resized = resize_images(images, self.input_size)
         normalised = (resized - self.mean) / self.std
         return self.network(normalised.contiguous(memory_format=torch.channels_last))
+
+    @property
+    def head_names(self) -> set[str]:
+        """The names of the head's parameters among the classifier's."""
+        return {f"network.{key}" for key in head_keys(self.network)}
 
     def replace_head(self, head: Mapping[str, Any]) -> None:
         """Give the network a new head (see `models.heads`), which the checkpoint remembers."""
@@ -98,11 +103,11 @@ def build_classifier(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = _build_network(arch, classes, input_size)
-    if weights is not None:
-        load_weights(network, _start_weights(arch, weights), source=weights, new_head=True)
-    classifier = Classifier(network, arch=arch, classes=classes, input_size=input_size)
-    if head is not None:
-        classifier.replace_head(head)
+        classifier = Classifier(network, arch=arch, classes=classes, input_size=input_size)
+        if weights is not None:
+            load_weights(network, _start_weights(arch, weights), source=weights, resizable=head_keys(network))
+        if head is not None:
+            classifier.replace_head(head)
     return classifier.to(memory_format=torch.channels_last)
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import pickle
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,10 @@ def read_torch_file(path: Path) -> Any:
         raise InputError(_no_checkpoint(path)) from None
 
 
-def load_weights(network: nn.Module, state: Mapping[str, Tensor], *, source: str, new_head: bool) -> None:
-    """Load a state dict strictly; with `new_head`, a head of another size stays as it was drawn.
+def load_weights(
+    network: nn.Module, state: Mapping[str, Tensor], *, source: str, resizable: Collection[str] = ()
+) -> None:
+    """Load a state dict strictly; where a `resizable` key has another shape, the network keeps what it has.
 
     Raises InputError listing missing, unexpected and wrongly shaped keys.
     """
@@ -42,10 +44,8 @@ def load_weights(network: nn.Module, state: Mapping[str, Tensor], *, source: str
     if state and all(key.startswith("module.") for key in state):  # written by DataParallel
         state = {key.removeprefix("module."): value for key, value in state.items()}
     wrong = [key for key in expected.keys() & state.keys() if expected[key].shape != state[key].shape]
-    if new_head:
-        head = [key for key in wrong if key in head_keys(network)]
-        state |= {key: expected[key] for key in head}
-        wrong = [key for key in wrong if key not in head]
+    state |= {key: expected[key] for key in wrong if key in resizable}
+    wrong = [key for key in wrong if key not in resizable]
     faults = {
         # Networks saved before PyTorch 0.4.1 have no such counters, and need none.
         "missing": [key for key in expected.keys() - state.keys() if not key.endswith("num_batches_tracked")],
@@ -56,12 +56,6 @@ def load_weights(network: nn.Module, state: Mapping[str, Tensor], *, source: str
         listed = "; ".join(f"{fault}: {_listing(keys)}" for fault, keys in faults.items() if keys)
         raise InputError(f"the weights of {source} do not fit the network: {listed}")
     network.load_state_dict(state)
-
-
-def head_keys(network: nn.Module) -> list[str]:
-    """The keys of the last layer with outputs: what another number of classes replaces."""
-    layers = [name for name, module in network.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)]
-    return [f"{layers[-1]}.weight", f"{layers[-1]}.bias"]
 
 
 def save_whole(content: Any, path: Path) -> None:

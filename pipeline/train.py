@@ -64,7 +64,7 @@ def _train(
     state = work / f"seed-{seed}"
     state.mkdir(exist_ok=True)
     classifier, _ = load_classifier(start)
-    history = train_recipe(
+    history, parameters = train_recipe(
         classifier,
         job.recipe,
         job.train,
@@ -86,6 +86,7 @@ def _train(
             "recipe": job.recipe.model_dump(),
             "params": job.train.model_dump(),
             "data": {name: file_sha256(path) for name, path in (manifests | {"start": start}).items()},
+            "parameters": parameters,
             "seed": seed,
             "device": device.type,
             "precision": str(precision).removeprefix("torch."),

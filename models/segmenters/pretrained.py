@@ -27,4 +27,4 @@ def load_published(network: nn.Module, path: Path, *, under: str | None = None, 
     needed = {key.removeprefix("module."): value for key, value in state.items()}  # as DataParallel writes them
     for key in unneeded:
         needed.pop(key, None)
-    load_weights(network, needed, source=str(path), new_head=False)
+    load_weights(network, needed, source=str(path))

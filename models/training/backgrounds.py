@@ -6,12 +6,12 @@ import cv2
 import numpy as np
 import torch
 from jaxtyping import Bool, Float64, Int64, UInt8
-from torch import Generator, Tensor
+from torch import Generator
 
 from bgdata.compose.paste import paste_foreground
 from models.training.chances import Chance
 from models.training.choices import Choice
-from models.training.data import Backgrounds, as_batch
+from models.training.data import Backgrounds, as_batch, at_rest
 from models.training.parts import Drawn, Predict, Treatment
 
 # torchvision's default for 7 pixels: 0.3 * ((7 - 1) * 0.5 - 1) + 0.8.
@@ -33,14 +33,14 @@ class Change(Treatment):
             return drawn
         assert drawn.masks is not None, "a change of backgrounds needs masks"
         backgrounds, background_labels = self.background_of(drawn, chosen, draws[1].numpy())
-        images, labels = drawn.images.clone(), drawn.background_labels.clone()
-        images[chosen] = paste_foreground(backgrounds, images[chosen], drawn.masks[chosen])
-        labels[chosen] = background_labels
-        return dataclasses.replace(drawn, images=images, background_labels=labels)
+        images, labels = at_rest(drawn.images).copy(), drawn.background_labels.clone()
+        images[chosen] = paste_foregrounds(backgrounds, images[chosen], drawn.masks[:, 0].numpy()[chosen])
+        labels[chosen] = torch.from_numpy(background_labels)
+        return dataclasses.replace(drawn, images=as_batch(images), background_labels=labels)
 
     def background_of(
         self, drawn: Drawn, chosen: Int64[np.ndarray, " c"], draws: Float64[np.ndarray, " b"]
-    ) -> tuple[UInt8[Tensor, "c 3 s s"], Int64[Tensor, " c"]]:
+    ) -> tuple[UInt8[np.ndarray, "c s s 3"], Int64[np.ndarray, " c"]]:
         """The new backgrounds of the chosen images, and their classes."""
         raise NotImplementedError
 
@@ -66,10 +66,10 @@ class Replacement(Change):
 
     def background_of(
         self, drawn: Drawn, chosen: Int64[np.ndarray, " c"], draws: Float64[np.ndarray, " b"]
-    ) -> tuple[UInt8[Tensor, "c 3 s s"], Int64[Tensor, " c"]]:
+    ) -> tuple[UInt8[np.ndarray, "c s s 3"], Int64[np.ndarray, " c"]]:
         """Tiled backgrounds of other photos."""
         others = self.choose(drawn.indices, drawn.labels.numpy(), draws)[chosen]
-        return as_batch(self.backgrounds.pixels[others]), torch.from_numpy(self.backgrounds.labels[others])
+        return self.backgrounds.pixels[others], self.backgrounds.labels[others]
 
 
 class Blur(Change):
@@ -80,12 +80,11 @@ class Blur(Change):
         drawn: Drawn,
         chosen: Int64[np.ndarray, " c"],
         draws: Float64[np.ndarray, " b"],  # noqa: ARG002  # a Change's
-    ) -> tuple[UInt8[Tensor, "c 3 s s"], Int64[Tensor, " c"]]:
+    ) -> tuple[UInt8[np.ndarray, "c s s 3"], Int64[np.ndarray, " c"]]:
         """The images' own."""
         assert drawn.masks is not None, "a change of backgrounds needs masks"
-        images = drawn.images[chosen].permute(0, 2, 3, 1).numpy()
-        blurred = blur_background(images, drawn.masks[chosen, 0].numpy())
-        return as_batch(blurred), drawn.background_labels[chosen]
+        blurred = blur_background(at_rest(drawn.images)[chosen], drawn.masks[:, 0].numpy()[chosen])
+        return blurred, drawn.background_labels.numpy()[chosen]
 
 
 class Twins(Treatment):
@@ -107,6 +106,17 @@ class Twins(Treatment):
     def figures(self) -> dict[str, float]:
         """Those of the treatment."""
         return self.treat.figures()
+
+
+def paste_foregrounds(
+    backgrounds: UInt8[np.ndarray, "b h w 3"],
+    foregrounds: UInt8[np.ndarray, "b h w 3"],
+    masks: Bool[np.ndarray, "b h w"],
+) -> UInt8[np.ndarray, "b h w 3"]:
+    """Composite a batch at rest in one call, as one tall image: three times as fast as on tensors."""
+    tall = (-1, backgrounds.shape[2], 3)
+    pasted = paste_foreground(backgrounds.reshape(tall), foregrounds.reshape(tall), masks.reshape(tall[:2]))
+    return pasted.reshape(backgrounds.shape)
 
 
 def blur_background(

@@ -58,6 +58,11 @@ def as_batch(pixels: UInt8[np.ndarray, "b s s 3"]) -> UInt8[Tensor, "b 3 s s"]:
     return torch.from_numpy(pixels).permute(0, 3, 1, 2)
 
 
+def at_rest(images: UInt8[Tensor, "b 3 s s"]) -> UInt8[np.ndarray, "b s s 3"]:
+    """The inverse of `as_batch`."""
+    return images.permute(0, 2, 3, 1).numpy()
+
+
 def soft_labels(rows: Sequence[Row]) -> Float32[Tensor, "n k"]:
     """`lam * onehot(label) + (1 - lam) * onehot(partner_label)` for mixed images, else one-hot.
 

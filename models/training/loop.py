@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Float32, Int64, UInt8
 from torch import Generator, Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from tqdm import tqdm
 
 from bgdata.errors import InputError
@@ -68,6 +69,8 @@ def fit(
     classifier.to(device)
     recipe.parts.to(device)
     optimizer = build_optimizer(classifier, settings, backbone_lr=recipe.backbone_lr)
+    for part in recipe.members:
+        part.begin(classifier)
     history = _resume(folder / STATE, classifier, recipe.parts, optimizer)
     images, labels = validation
     network = torch.compile(classifier) if settings.compile else classifier
@@ -89,6 +92,7 @@ def fit(
             rate = optimizer.param_groups[-1]["lr"]
             for part in recipe.members:
                 part.after_epoch(predict)
+            recipe.averaging.collect(classifier, (epoch + 1) / settings.epochs)
             if epoch + 1 == settings.epochs:
                 recipe.averaging.finish(
                     classifier, lambda: _refresh(classifier, recipe, settings, seed, precision=precision)
@@ -166,12 +170,12 @@ def augmented(
     device: torch.device,
 ) -> Batch:
     """A batch on the device after the random crop, flip and colours; masks and twins stay in step with the images."""
-    stacked = [to_floats(drawn.images, device)]
+    stacked = [drawn.images]
     if drawn.twins is not None:
-        stacked.append(to_floats(drawn.twins, device))
+        stacked.append(drawn.twins)
     if drawn.masks is not None:
-        stacked.append(drawn.masks.to(device).float())
-    layers = torch.cat(stacked, 1) if len(stacked) > 1 else stacked[0]
+        stacked.append(drawn.masks.view(torch.uint8) * 255)
+    layers = _on_device(torch.cat(stacked, 1) if len(stacked) > 1 else stacked[0], device)
     layers = crop_and_flip(layers, generator, crop_scale=settings.crop_scale, flip=settings.flip)
     colours = generator.get_state()
     images = jitter_colours(layers[:, :3], generator, jitter=settings.jitter)
@@ -188,20 +192,16 @@ def augmented(
     )
 
 
-def to_floats(images: UInt8[Tensor, "b 3 h w"], device: torch.device) -> Float32[Tensor, "b 3 h w"]:
-    """Images in [0, 1] on the device; the copy to CUDA overlaps with what it computes."""
-    if device.type == "cuda":
-        images = images.pin_memory().to(device, non_blocking=True)
-    return images.float().div_(255)
+def _on_device(layers: UInt8[Tensor, "b c h w"], device: torch.device) -> UInt8[Tensor, "b c h w"]:
+    """The copy to CUDA overlaps with what it computes."""
+    return layers.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else layers
 
 
 def _set_training(classifier: Classifier) -> None:
     """Training mode, but for batch norms that are frozen: their statistics stay as they are, too."""
     classifier.train()
     for module in classifier.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm) and not any(
-            parameter.requires_grad for parameter in module.parameters()
-        ):
+        if isinstance(module, _BatchNorm) and not any(parameter.requires_grad for parameter in module.parameters()):
             module.eval()
 
 
@@ -209,11 +209,25 @@ def _set_training(classifier: Classifier) -> None:
 def _refresh(
     classifier: Classifier, recipe: Recipe, settings: LoopSettings, seed: int, *, precision: torch.dtype
 ) -> None:
-    """Measure the batch statistics anew, over one more pass through the data (`torch.optim.swa_utils.update_bn`)."""
-    device = classifier.mean.device
-    images = (batch.images for _, _, batch in epoch_batches(recipe, settings, settings.epochs, seed, device=device))
+    """Measure the batch statistics anew, over one more pass through the data, the mean of all batches.
+
+    As `torch.optim.swa_utils.update_bn`, but frozen batch norms keep theirs, and nothing else trains (dropout).
+    """
+    _set_training(classifier)
+    norms = [norm for norm in classifier.modules() if isinstance(norm, _BatchNorm) and norm.training]
+    if not norms:
+        return
+    device, momenta = classifier.mean.device, [norm.momentum for norm in norms]
+    classifier.eval()
+    for norm in norms:
+        norm.train()
+        norm.reset_running_stats()
+        norm.momentum = None
     with autocast(device, precision):
-        torch.optim.swa_utils.update_bn(images, classifier)
+        for _, _, batch in epoch_batches(recipe, settings, settings.epochs, seed, device=device):
+            classifier(batch.images)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
     average_buffers(classifier)
 
 

@@ -4,7 +4,6 @@ import torch
 
 from models.classifiers import Classifier
 from models.training.settings import LoopSettings
-from models.weights import head_keys
 
 
 def build_optimizer(classifier: Classifier, settings: LoopSettings, *, backbone_lr: float) -> torch.optim.Optimizer:
@@ -12,7 +11,7 @@ def build_optimizer(classifier: Classifier, settings: LoopSettings, *, backbone_
 
     The backbone's come first, at `backbone_lr` times the rate; the head's last.
     """
-    head = {f"network.{key}" for key in head_keys(classifier.network)}
+    head = classifier.head_names
     trained = [(name, parameter) for name, parameter in classifier.named_parameters() if parameter.requires_grad]
     groups = [
         {"params": [parameter for name, parameter in trained if name not in head], "scale": backbone_lr},

@@ -49,6 +49,9 @@ class Batch:
 class Part(nn.Module):
     """A part of a recipe. What it remembers from step to step lies in buffers, or extra state: both are kept."""
 
+    def begin(self, classifier: Classifier) -> None:
+        """Called before the first step, and before what a killed run remembered is put back."""
+
     def after_step(self, classifier: Classifier, progress: float) -> None:
         """Called after each step; `progress` is the share of the training that is done."""
 
@@ -78,6 +81,9 @@ class Averaging(Part):
     def rate(self, scheduled: float, progress: float) -> float:  # noqa: ARG002  # for those with a rate of their own
         """The learning rate at this progress, given the scheduled one."""
         return scheduled
+
+    def collect(self, classifier: Classifier, progress: float) -> None:
+        """Called at the end of each epoch; `progress` is the share of the training that is done."""
 
     def finish(self, classifier: Classifier, refresh: Callable[[], None]) -> None:
         """Put the averaged weights into the classifier; `refresh` measures its batch statistics anew."""

@@ -10,6 +10,7 @@ from torch import nn
 from bgdata.pixels import load_packed_masks, load_pixels
 from bgdata.shards import ImageSet
 from models.evaluation.accuracy import labels_of
+from models.training.averaging import build_averaging
 from models.training.data import TrainingData, background_labels, soft_labels
 from models.training.mixers import open_mixer
 from models.training.objectives import Objective, build_objective
@@ -62,7 +63,7 @@ def open_recipe(
         open_treatment(recipe, sets, labels=data.labels, size=settings.size, seed=seed, folder=folder, workers=workers),
         open_mixer(recipe.mixer),
         build_objective(recipe, settings),
-        Averaging(),
+        build_averaging(recipe.averaging),
         backbone_lr=recipe.backbone_lr,
     )
 

@@ -50,7 +50,7 @@ def open_treatment(
     assert backgrounds is not None, "all others read them"
     return Twins(
         treat,
-        Replacement(backgrounds, OtherPhotos(backgrounds, "any_class", image_labels=labels), fixed_chance(1)),
+        Replacement(backgrounds, OtherPhotos(backgrounds, "any_class", image_labels=labels), fixed_chance(1.0)),
     )
 
 

@@ -55,5 +55,5 @@ def read_unet(path: Path) -> tuple[UNet, dict[str, Any]]:
         )
     state = content.pop("state_dict")
     unet = build_unet(content["encoder"], depth=content["depth"], size=content["size"])
-    load_weights(unet.network, state, source=str(path), new_head=False)
+    load_weights(unet.network, state, source=str(path))
     return unet.eval(), content

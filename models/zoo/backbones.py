@@ -7,6 +7,7 @@ from typing import Any
 from torch import nn
 
 from bgdata.errors import InputError
+from models.heads import MlpHead, find_head
 from models.weights import load_weights
 from models.zoo.judged import Judged
 from models.zoo.loading import (
@@ -38,20 +39,20 @@ def load_backbone(source: ModelSource) -> tuple[Judged, dict[str, Any]]:
 
 
 def take_off_head(network: nn.Module) -> nn.Module:
-    """The network itself, its last linear layer gone: timm's by its own method, others' replaced by nothing.
+    """The network itself, its head gone: timm's by its own method, others' replaced by nothing.
 
     Raises InputError where its head is no linear layer.
     """
     if callable(reset := getattr(network, "reset_classifier", None)):
         reset(0)
         return network
-    layers = [(name, one) for name, one in network.named_modules() if isinstance(one, nn.Linear | nn.Conv2d)]
-    if not layers or not isinstance(layers[-1][1], nn.Linear):
+    head = find_head(network)
+    if not isinstance(network.get_submodule(head), nn.Linear | MlpHead):
         raise InputError(
             f"{type(network).__name__} has no linear head that can be taken off: "
             "give --entry module:function, a function that returns a network of features"
         )
-    parent, _, leaf = layers[-1][0].rpartition(".")
+    parent, _, leaf = head.rpartition(".")
     setattr(network.get_submodule(parent), leaf, nn.Identity())
     return network
 
@@ -77,6 +78,6 @@ def _from_checkpoint(source: ModelSource, checkpoint: Path) -> tuple[Judged, dic
     network = take_off_head(named.network)
     head = whole - set(network.state_dict())
     state = {key: value for key, value in weights.state.items() if key not in head}
-    load_weights(network, state, source=str(checkpoint), new_head=False)
+    load_weights(network, state, source=str(checkpoint))
     record = {"arch": f"{named.library}:{named.arch}"}
     return assemble_judged(network, published_preparation(named, weights, source), source, record)

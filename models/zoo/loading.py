@@ -13,7 +13,8 @@ from torch import nn
 from bgdata.errors import InputError
 from bgdata.labels import CLASS_COUNT
 from models.checkpoints import load_classifier
-from models.weights import file_sha256, head_keys, load_weights, read_torch_file
+from models.heads import find_head
+from models.weights import file_sha256, load_weights, read_torch_file
 from models.zoo.judged import (
     IMAGENET_CLASSES,
     IMAGENET_MEAN,
@@ -114,7 +115,7 @@ def _from_checkpoint(source: ModelSource, checkpoint: Path) -> tuple[nn.Module, 
     weights = read_weights(checkpoint)
     named = build_network(source.arch, classes=source.classes)
     _check_head(named.network, weights, source, checkpoint)
-    load_weights(named.network, weights.state, source=str(checkpoint), new_head=False)
+    load_weights(named.network, weights.state, source=str(checkpoint))
     published = published_preparation(named, weights, source)
     return named.network, published, {"arch": f"{named.library}:{named.arch}"}
 
@@ -149,7 +150,7 @@ def _from_our_training(source: ModelSource, checkpoint: Path) -> tuple[nn.Module
 
 
 def _check_head(network: nn.Module, weights: Weights, source: ModelSource, checkpoint: Path) -> None:
-    bias = head_keys(network)[1]
+    bias = f"{find_head(network)}.bias"
     if bias in weights.state and weights.state[bias].shape[:1] != (source.classes,):
         raise InputError(_other_classes(checkpoint, weights.state[bias].shape[0], source))
 

@@ -16,7 +16,7 @@ from models.training.groups import GroupDRO
 from models.training.loop import fit
 from models.training.losses import BaseLoss
 from models.training.objectives import Objective, build_objective
-from models.training.parts import Batch, Drawn, Treatment
+from models.training.parts import Batch
 from models.training.penalties import GradientPenalty
 from models.training.recipes import open_recipe
 
@@ -49,13 +49,6 @@ PARTS["all"] = PARTS["smoothed"] | PARTS["consistency"] | PARTS["group_dro"]
 
 class Killed(Exception):
     """The process ends here."""
-
-
-class Mirrored(Treatment):
-    """Twins by hand: the photo upside down."""
-
-    def forward(self, drawn: Drawn, generator: torch.Generator) -> Drawn:  # noqa: ARG002
-        return dataclasses.replace(drawn, twins=drawn.images.flip(2))
 
 
 def named(**parts: Any) -> settings.RecipeSettings:
@@ -105,7 +98,6 @@ def consistency_of(network: nn.Module, batch: Batch, *, gamma: float, weight: fl
 def trained(folder: Path, sets: Path, parts: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """(weights, what the parts remember)"""
     recipe = open_recipe(named(**parts), sets, settings=SETTINGS, seed=3, folder=folder.parent / "pixels", workers=1)
-    recipe = dataclasses.replace(recipe, treat=Mirrored())
     folder.mkdir(exist_ok=True)
     classifier = small_classifier()
     history = fit(

@@ -2,7 +2,6 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -11,13 +10,11 @@ from pydantic import ValidationError
 
 from bgdata.errors import InputError
 from bgdata.shards import ImageSet
-from models.classifiers import build_classifier
+from models.classifiers import Classifier, build_classifier
 from models.training import loop
 from models.training.augment import crop_and_flip, jitter_colours
-from models.training.backgrounds import Replacement
-from models.training.data import as_batch, soft_labels
+from models.training.data import soft_labels
 from models.training.loop import fit
-from models.training.parts import Drawn
 from models.training.recipes import Recipe, open_recipe
 from models.training.schedule import learning_rate
 from models.training.settings import BackgroundSettings, LoopSettings, RecipeSettings
@@ -50,9 +47,9 @@ def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def opened(sets: Path, folder: Path, *, data: str = "original", p: float | None = None) -> Recipe:
+def opened(sets: Path, folder: Path, *, data: str = "original", p: float | None = None, **parts: Any) -> Recipe:
     background = None if p is None else BackgroundSettings(by="any_class", p=p)
-    recipe = RecipeSettings(start="init", data=data, background=background)
+    recipe = RecipeSettings(start="init", data=data, background=background, **parts)
     return open_recipe(recipe, sets, settings=SETTINGS, seed=3, folder=folder, workers=2)
 
 
@@ -64,9 +61,22 @@ def trained(
     device: torch.device = CPU,
     precision: torch.dtype = torch.float32,
 ) -> tuple[dict, list[dict[str, Any]]]:
-    folder.mkdir(exist_ok=True)
     classifier = build_classifier("resnet10", input_size=32)
-    history = fit(
+    history = fit_classifier(classifier, recipe, folder, settings, device=device, precision=precision)
+    return classifier.state_dict(), history
+
+
+def fit_classifier(
+    classifier: Classifier,
+    recipe: Recipe,
+    folder: Path,
+    settings: LoopSettings = SETTINGS,
+    *,
+    device: torch.device = CPU,
+    precision: torch.dtype = torch.float32,
+) -> list[dict[str, Any]]:
+    folder.mkdir(exist_ok=True)
+    return fit(
         classifier,
         recipe,
         settings,
@@ -77,55 +87,12 @@ def trained(
         folder=folder,
         label="test",
     )
-    return classifier.state_dict(), history
 
 
 def assert_same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> None:
     assert first.keys() == second.keys()
     for key, value in first.items():
         assert torch.equal(value, second[key]), key
-
-
-def drawn(images: np.ndarray, masks: np.ndarray, indices: np.ndarray) -> Drawn:
-    """A batch of class 0, at rest."""
-    zeros = torch.zeros(len(indices), dtype=torch.int64)
-    return Drawn(indices, as_batch(images[indices]), torch.from_numpy(masks[indices])[:, None], zeros, zeros)
-
-
-def test_dynamic_with_p_0_is_the_plain_recipe_bit_for_bit(sets: Path, tmp_path: Path) -> None:
-    plain, history = trained(opened(sets, tmp_path / "a"), tmp_path / "run_a")
-    dynamic, same_history = trained(opened(sets, tmp_path / "b", p=0.0), tmp_path / "run_b")
-    assert_same(plain, dynamic)
-    assert history == same_history
-
-
-def test_dynamic_with_p_1_never_shows_an_own_background() -> None:
-    count, side = 6, 4
-    images = np.full((count, side, side, 3), 200, np.uint8)
-    backgrounds = np.broadcast_to(np.arange(5, dtype=np.uint8)[:, None, None, None], (5, side, side, 3)).copy()
-    masks = np.zeros((count, side, side), bool)
-    masks[:, 0] = True
-    own = np.array([2, 0, 1, 4, 3, -1])
-    treat = Replacement(backgrounds, np.arange(5), own, p=1.0)
-    indices = np.tile(np.arange(count), 200)
-    treated = treat(drawn(images, masks, indices), generator()).images
-    assert (treated[:, :, 0] == 200).all()
-    shown = treated[:, 0, 1, 0].numpy()
-    for image in range(count):
-        assert set(shown[indices == image]) == set(range(5)) - {int(own[image])}
-
-
-def test_dynamic_replaces_the_share_p_and_leaves_its_input_alone() -> None:
-    batch = drawn(np.full((1, 2, 2, 3), 9, np.uint8), np.zeros((1, 2, 2), bool), np.zeros(1000, np.int64))
-    treat = Replacement(np.zeros((3, 2, 2, 3), np.uint8), np.arange(3), np.array([0]), p=0.3)
-    treated = treat(batch, generator()).images
-    assert abs(float((treated[:, 0, 0, 0] == 0).float().mean()) - 0.3) < 0.05
-    assert (batch.images == 9).all()
-
-
-def test_a_single_background_is_an_error() -> None:
-    with pytest.raises(InputError, match="at least two backgrounds"):
-        Replacement(np.zeros((1, 2, 2, 3), np.uint8), np.zeros(1, np.int64), np.array([0]), p=0.5)
 
 
 def test_soft_labels_sum_to_one_and_weigh_the_partner(sets: Path) -> None:

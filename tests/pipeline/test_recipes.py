@@ -1,4 +1,4 @@
-"""Every recipe that the README offers, through DVC's own reading of `-S`, the config stage and one epoch of training."""
+"""Every recipe that the README offers, by DVC's own reading of `-S`, the config stage and one epoch of training."""
 
 import argparse
 import json

@@ -1,0 +1,1 @@
+"""Adapters: small matrices that are trained in place of whole layers, and folded into them at the end."""

@@ -16,7 +16,7 @@ from models.devices import exact_arithmetic
 from models.flow.network import FlowHead
 from models.heads import find_head
 from models.training.data import as_batch
-from models.training.loop import augmented, autocast, to_floats
+from models.training.loop import augmented, autocast
 from models.training.recipes import Recipe
 from models.training.settings import LoopSettings
 
@@ -65,7 +65,7 @@ def image_features(
     parts = []
     for start in range(0, len(images), batch):
         pixels = as_batch(np.array(images[start : start + batch]))
-        parts.append(_features(backbone, to_floats(pixels, backbone.mean.device), precision))
+        parts.append(_features(backbone, pixels.to(backbone.mean.device).float().div_(255), precision))
     return torch.cat(parts)
 
 

@@ -23,11 +23,9 @@ import torch
 from segment_anything import SamPredictor, sam_model_registry
 from segment_anything.modeling import Sam
 from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import FlopCounterMode
 from torchvision.ops import box_convert, box_iou
 
+from benchmarks.reckoning import ARITHMETIC, GPUS, MEMORY, Work, counted
 from bgdata.masks.metrics import iou
 from models.segmenters.base import Detection
 from models.segmenters.grounding_dino import GroundingDino, caption_of, prepare_image
@@ -43,10 +41,6 @@ PROMPT = ("dog",)
 BOXES = 2  # a photo
 MANY_BOXES = 16
 PHOTOS = 50_000
-# NVIDIA's data sheets: dense bfloat16 TFLOP/s, GB/s of memory. Dollars an hour: assumed, as clouds ask on demand.
-GPUS = {"L4": (121, 300, 0.8), "A100 80 GB": (312, 2039, 2.0), "H100 SXM": (989, 3350, 3.0)}
-# Assumed shares of both peaks that eager PyTorch reaches.
-ARITHMETIC, MEMORY = 0.4, 0.6
 
 
 @dataclass(frozen=True)
@@ -64,14 +58,6 @@ class Cost:
     wall: float
     cpu: float
     memory: float
-
-
-@dataclass(frozen=True)
-class Work:
-    """Of one photo: floating-point operations, and bytes read and written."""
-
-    flops: int
-    moved: int
 
 
 def main() -> None:
@@ -146,11 +132,11 @@ def _print_projection(networks: Networks) -> None:
         print(f"\n{PHOTOS} photos, SwinT + {name}, bfloat16: seconds a photo = FLOP / ({ARITHMETIC} x peak FLOP/s)")
         print(f"+ bytes / ({MEMORY} x bandwidth); decoding boxes and reading photos are left out\n")
         print("| GPU | photos/s | hours | dollars an hour (assumed) | dollars |\n|---|---|---|---|---|")
-        for gpu, (peak, bandwidth, price) in GPUS.items():
-            flops, moved = detector.flops + encoder.flops, detector.moved + encoder.moved
-            seconds = flops / (ARITHMETIC * peak * 1e12) + moved / (MEMORY * bandwidth * 1e9)
+        work = Work(detector.flops + encoder.flops, detector.moved + encoder.moved)
+        for name_of_gpu, gpu in GPUS.items():
+            seconds = gpu.seconds(work)
             hours = PHOTOS * seconds / 3600
-            print(f"| {gpu} | {1 / seconds:.1f} | {hours:.1f} | {price:.2f} | {hours * price:.2f} |")
+            print(f"| {name_of_gpu} | {1 / seconds:.1f} | {hours:.1f} | {gpu.price:.2f} | {hours * gpu.price:.2f} |")
         print()
 
 
@@ -228,32 +214,10 @@ def _matched(found: list[Detection], others: list[Detection]) -> float:
     return float((box_iou(corners, wanted).max(1).values >= 0.9).float().mean())
 
 
-class _Traffic(TorchDispatchMode):
-    """Counts the bytes that operations read and write; views move none."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.moved = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        answer = func(*args, **(kwargs or {}))
-        if not func.is_view:
-            self.moved += sum(leaf.nbytes for leaf in tree_leaves((args, kwargs, answer)) if torch.is_tensor(leaf))
-        return answer
-
-
-@contextmanager
-def _counted() -> Iterator[list[Work]]:
-    work: list[Work] = []
-    with _Traffic() as traffic, FlopCounterMode(display=False) as counter:
-        yield work
-    work.append(Work(counter.get_total_flops(), traffic.moved))
-
-
 def _count_detector(networks: Networks) -> Work:
     detector = _detector(networks, torch.bfloat16)
     detector.detect([_photo(0)], [PROMPT])  # the text is remembered
-    with _counted() as work:
+    with counted() as work:
         detector.detect([_photo(0)], [PROMPT])
     return work[0]
 
@@ -261,7 +225,7 @@ def _count_detector(networks: Networks) -> Work:
 def _count_encoder(name: str) -> Work:
     with torch.device("meta"), torch.inference_mode():
         encoder = sam_model_registry[name]().image_encoder.to(torch.bfloat16)
-        with _counted() as work:
+        with counted() as work:
             encoder(torch.empty(1, 3, 1024, 1024, dtype=torch.bfloat16))
     return work[0]
 

@@ -185,6 +185,7 @@ def resolve_settings(params: Params) -> dict[str, Any]:
         "challenge": params.challenge.model_dump() | seed,
         "saliency": params.saliency.model_dump() | seed,
         "report": {"mix": list(params.mix), "source": source} | seed,
+        "flow": {"recipes": [name for name, recipe in params.recipes.items() if recipe.flow is not None]} | seed,
     }
     resolved |= {f"weights-{name}": {"wanted": name in _wanted_weights(params)} for name in WEIGHTS}
     resolved |= _segmentation_settings(params)

@@ -75,8 +75,14 @@ def average_gradients(module: nn.Module) -> None:
 
 
 def average_buffers(module: nn.Module) -> None:
-    """Put the mean of all processes' buffers (of floats) in the place of each one's own."""
+    """Put the mean of all processes' buffers in the place of each one's own; a bool is true where one of them is."""
     _average([buffer for buffer in module.buffers() if buffer.is_floating_point()])
+    if process_count() > 1:
+        for buffer in module.buffers():
+            if buffer.dtype == torch.bool:
+                seen = buffer.to(torch.uint8)
+                dist.all_reduce(seen, dist.ReduceOp.MAX)
+                buffer.copy_(seen)
 
 
 def average(value: Tensor) -> Tensor:
@@ -88,10 +94,12 @@ def average(value: Tensor) -> Tensor:
 
 @torch.no_grad()
 def _average(tensors: list[Tensor]) -> None:
-    if process_count() == 1 or not tensors:
+    if process_count() == 1:
         return
-    together = torch.cat([tensor.reshape(-1).float() for tensor in tensors])
-    dist.all_reduce(together)
-    together /= process_count()
-    for tensor, mean in zip(tensors, torch.split(together, [tensor.numel() for tensor in tensors]), strict=True):
-        tensor.copy_(mean.view(tensor.shape))
+    for dtype in dict.fromkeys(tensor.dtype for tensor in tensors):
+        alike = [tensor for tensor in tensors if tensor.dtype == dtype]
+        together = torch.cat([tensor.reshape(-1) for tensor in alike])
+        dist.all_reduce(together)
+        together /= process_count()
+        for tensor, mean in zip(alike, torch.split(together, [tensor.numel() for tensor in alike]), strict=True):
+            tensor.copy_(mean.view(tensor.shape))

@@ -127,7 +127,7 @@ def _train_epoch(
     device = classifier.mean.device
     _set_training(classifier)
     total, steps = torch.zeros((), device=device), 0
-    for number, count, batch in _epoch_batches(recipe, settings, epoch, seed, device=device):
+    for number, count, batch in epoch_batches(recipe, settings, epoch, seed, device=device):
         progress = (epoch * count + number) / (settings.epochs * count)
         rate = learning_rate(epoch * count + number, settings.epochs * count, peak=settings.lr, warmup=settings.warmup)
         set_rate(optimizer, recipe.averaging.rate(rate, progress))
@@ -147,7 +147,7 @@ def _train_epoch(
     return float(average(total)) / steps
 
 
-def _epoch_batches(
+def epoch_batches(
     recipe: Recipe, settings: LoopSettings, epoch: int, seed: int, *, device: torch.device
 ) -> Iterator[tuple[int, int, Batch]]:
     """The batches of an epoch, or this process's parts of them: (number, how many there are, batch)."""
@@ -170,12 +170,12 @@ def augmented(
     device: torch.device,
 ) -> Batch:
     """A batch on the device after the random crop, flip and colours; masks and twins stay in step with the images."""
-    stacked = [to_floats(drawn.images, device)]
+    stacked = [drawn.images]
     if drawn.twins is not None:
-        stacked.append(to_floats(drawn.twins, device))
+        stacked.append(drawn.twins)
     if drawn.masks is not None:
-        stacked.append(drawn.masks.to(device).float())
-    layers = torch.cat(stacked, 1) if len(stacked) > 1 else stacked[0]
+        stacked.append(drawn.masks.view(torch.uint8) * 255)
+    layers = _on_device(torch.cat(stacked, 1) if len(stacked) > 1 else stacked[0], device)
     layers = crop_and_flip(layers, generator, crop_scale=settings.crop_scale, flip=settings.flip)
     colours = generator.get_state()
     images = jitter_colours(layers[:, :3], generator, jitter=settings.jitter)
@@ -192,11 +192,9 @@ def augmented(
     )
 
 
-def to_floats(images: UInt8[Tensor, "b 3 h w"], device: torch.device) -> Float32[Tensor, "b 3 h w"]:
-    """Images in [0, 1] on the device; the copy to CUDA overlaps with what it computes."""
-    if device.type == "cuda":
-        images = images.pin_memory().to(device, non_blocking=True)
-    return images.float().div_(255)
+def _on_device(layers: UInt8[Tensor, "b c h w"], device: torch.device) -> UInt8[Tensor, "b c h w"]:
+    """The copy to CUDA overlaps with what it computes."""
+    return layers.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else layers
 
 
 def _set_training(classifier: Classifier) -> None:
@@ -226,7 +224,7 @@ def _refresh(
         norm.reset_running_stats()
         norm.momentum = None
     with autocast(device, precision):
-        for _, _, batch in _epoch_batches(recipe, settings, settings.epochs, seed, device=device):
+        for _, _, batch in epoch_batches(recipe, settings, settings.epochs, seed, device=device):
             classifier(batch.images)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum

@@ -11,7 +11,7 @@ from torch import nn
 
 from bgdata.errors import InputError
 from models.classifiers import build_classifier
-from models.training.distributed import average, first_ones, is_first, process_count, process_group
+from models.training.distributed import average, average_buffers, first_ones, is_first, process_count, process_group
 from models.training.loop import STATE, fit
 from models.training.recipes import open_recipe
 from models.training.settings import BackgroundSettings, LoopSettings, RecipeSettings
@@ -46,11 +46,22 @@ def train(sets: Path, pixels: Path, folder: Path, settings: LoopSettings = ONE_S
     return classifier.state_dict()
 
 
+def agree(own: float, seen: list[bool]) -> None:
+    """What parts remember becomes the same in both processes, in the precision it is kept in."""
+    part = nn.Module()
+    part.register_buffer("sums", torch.tensor([own, 1e9 + 0.25], dtype=torch.float64))
+    part.register_buffer("met", torch.tensor(seen))
+    average_buffers(part)
+    assert part.sums.tolist() == [0.5, 1e9 + 0.25]
+    assert part.met.tolist() == [False, True]
+
+
 def train_as_second(environment: dict[str, str], sets: Path, pixels: Path, folder: Path) -> None:
     torch.set_num_threads(1)
     os.environ |= environment | {"RANK": "1"}
     with process_group(CPU, 1):
         assert first_ones("the second's") == "the first's"
+        agree(1.0, [False, True])
         assert not is_first()
         torch.save(train(sets, pixels, folder), folder / "second.pt")
 
@@ -76,6 +87,7 @@ def test_two_processes_train_as_one(sets: Path, tmp_path: Path, environment: dic
     with process_group(CPU, 0):
         assert process_count() == 2
         assert first_ones("the first's") == "the first's"
+        agree(0.0, [False, False])
         first = train(sets, tmp_path / "pixels", tmp_path / "together")
         with pytest.raises(InputError, match=r"train.batch_size is 9, which 2 processes cannot share equally"):
             train(sets, tmp_path / "pixels", tmp_path / "odd", ONE_STEP.model_copy(update={"batch_size": 9}))

@@ -16,7 +16,7 @@ import numpy as np
 
 from bgdata.errors import InputError
 from bgdata.io import encode_mask
-from bgdata.labels import CLASS_FOLDERS
+from bgdata.labels import CLASS_FOLDERS, in9_label_by_wnid
 from bgdata.shards import SPLITS, Row
 
 _LAYOUT = "<variant>/val/00_dog/*.JPEG and fg_mask/val/00_dog/*.npy"
@@ -149,8 +149,13 @@ def _row(folder: Path, path: PurePosixPath, size: int) -> Row:
         wnid=photo.split("_")[0],
         name=f"{class_folder}/{path.name}",
         size=size,
-        extra={"background": mixed["background"]} if mixed else {},
+        extra=_behind(mixed["background"]) if mixed else {},
     )
+
+
+def _behind(photo: str) -> dict[str, str]:
+    """The photo of a background, and its class as our own sets name it."""
+    return {"background": photo, "background_label": str(in9_label_by_wnid().get(photo.split("_")[0], ""))}
 
 
 def _mask_as_png(data: bytes, name: str) -> bytes:

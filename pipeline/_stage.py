@@ -10,6 +10,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,12 @@ def set_root(name: str, source: str) -> Path:
 def run_folder(run: Path, number: int) -> Path:
     """Where the checkpoint of the `number`-th seed lies in a run: the first at its top, the others in folders."""
     return run if number == 0 else run / f"seed-{number}"
+
+
+def run_checkpoints(run: Path) -> list[Path]:
+    """The checkpoints of a run, one a seed, in the order in which training took them; the first even if missing."""
+    others = takewhile(Path.is_file, (run_folder(run, number) / "model.pt" for number in count(1)))
+    return [run / "model.pt", *others]
 
 
 def pixel_cache() -> Path:

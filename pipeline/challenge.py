@@ -9,14 +9,25 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bgdata.shards import MANIFEST, write_text_whole
 from bgdata.sources import open_sources
 from models.checkpoints import load_classifier
 from models.devices import resolve_device, resolve_precision
 from models.evaluation.adversarial import AdversarialGallery, choose_rated
-from models.evaluation.challenge import ROUND, SETS_READ, challenge_score, judge_foregrounds, open_challenge
+from models.evaluation.challenge import (
+    ROUND,
+    SETS_READ,
+    Verdicts,
+    brief_score,
+    challenge_score,
+    judge_foregrounds,
+    open_challenge,
+)
+from models.evaluation.pairs import ChallengeData
 from models.weights import file_sha256
-from models.zoo.judged import judged_classifier
+from models.zoo.judged import Judged, judged_classifier
 from models.zoo.loading import state_sha256
 from pipeline._judging import (
     add_model_arguments,
@@ -30,7 +41,7 @@ from pipeline._judging import (
     write_result,
 )
 from pipeline._parts import parse_part, run_parts
-from pipeline._stage import RUNS, SCORES, SETS, read_settings, run_stage, runtime, workspace
+from pipeline._stage import RUNS, SCORES, SETS, read_settings, run_checkpoints, run_stage, runtime, workspace
 
 SPLIT = "val"
 
@@ -48,38 +59,44 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def judge_recipe(recipe: str) -> None:
-    """Judge, then write `scores/challenge/<recipe>.json`."""
-    checkpoint = RUNS / recipe / "model.pt"
+    """Judge the checkpoint of each seed, then write `scores/challenge/<recipe>.json`: the first's score, all in brief.
+
+    Fooling rates and the gallery are the first's alone.
+    """
     settings = read_settings("challenge")
-    classifier, record = load_classifier(checkpoint)
-    model = judged_classifier(classifier)
-    device = resolve_device(runtime()["device"])
+    checkpoints = run_checkpoints(RUNS / recipe)
     with workspace(
         f"challenge-{recipe}",
         settings=settings | {"split": SPLIT},
-        inputs={name: SETS / name / MANIFEST for name in SETS_READ} | {"checkpoint": checkpoint},
+        inputs={name: SETS / name / MANIFEST for name in SETS_READ}
+        | {f"checkpoint {number}": path for number, path in enumerate(checkpoints)},
         outs={"score.json": SCORES / "challenge" / f"{recipe}.json"},
     ) as work:
         data, _ = open_challenge(open_sources(SETS, SETS_READ), split=SPLIT, workers=runtime()["workers"])
         rated = choose_rated(data, settings["rated_per_class"], seed=settings["seed"])
-        verdicts = judge_foregrounds(
-            model,
-            data,
-            device=device,
-            eval_batch=runtime()["eval_batch"],
-            full=rated,
-            folder=work / "pairs",
-        )
+        model, origin = _read_checkpoint(checkpoints[0])
+        verdicts = _judge(model, data, full=rated, folder=work / "pairs")
+        device = resolve_device(runtime()["device"])
         gallery = AdversarialGallery(model, data, verdicts, rated=rated, device=device, seed=settings["seed"])
-        score = {
-            "recipe": recipe,
-            "checkpoint_sha256": file_sha256(checkpoint),
-            "seed": record["seed"],
-            "split": SPLIT,
-            **challenge_score(verdicts, data, full=rated),
-            "gallery": gallery.record(),
-        }
+        first = challenge_score(verdicts, data, full=rated)
+        seeds = [origin | brief_score(first)]
+        for number, path in enumerate(checkpoints[1:], start=1):
+            model, of_seed = _read_checkpoint(path)
+            verdicts = _judge(model, data, full=False, folder=work / f"pairs-{number}")
+            seeds.append(of_seed | brief_score(challenge_score(verdicts, data)))
+        score = {"recipe": recipe} | origin | {"split": SPLIT} | first | {"gallery": gallery.record(), "seeds": seeds}
         write_text_whole(work / "score.json", json.dumps(score, indent=1) + "\n")
+
+
+def _read_checkpoint(checkpoint: Path) -> tuple[Judged, dict[str, Any]]:
+    """The model, and which it is."""
+    classifier, record = load_classifier(checkpoint)
+    return judged_classifier(classifier), {"checkpoint_sha256": file_sha256(checkpoint), "seed": record["seed"]}
+
+
+def _judge(model: Judged, data: ChallengeData, *, full: bool | np.ndarray, folder: Path) -> Verdicts:
+    device, batch = resolve_device(runtime()["device"]), runtime()["eval_batch"]
+    return judge_foregrounds(model, data, device=device, eval_batch=batch, full=full, folder=folder)
 
 
 def judge_any(arguments: argparse.Namespace, work: Path | None) -> None:

@@ -5,12 +5,14 @@ Of a recipe of this pipeline (`python -m pipeline.evaluate RECIPE`, as the DVC s
 """
 
 import argparse
+from pathlib import Path
+from typing import Any
 
 from bgdata.compose.variants import VARIANTS
 from bgdata.sources import open_sources
 from models.checkpoints import load_classifier
 from models.devices import resolve_device
-from models.evaluation.in9 import in9_score, judge_variants, recorded_predictions
+from models.evaluation.in9 import brief_score, in9_score, judge_variants, recorded_predictions
 from models.weights import file_sha256
 from models.zoo.judged import judged_classifier
 from pipeline._judging import (
@@ -22,7 +24,7 @@ from pipeline._judging import (
     running,
     write_result,
 )
-from pipeline._stage import RUNS, SCORES, SETS, run_stage, runtime
+from pipeline._stage import RUNS, SCORES, SETS, run_checkpoints, run_stage, runtime
 
 SPLIT = "val"
 
@@ -37,8 +39,15 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def judge_recipe(recipe: str) -> None:
-    """Judge, then write `scores/in9/<recipe>.json`."""
-    checkpoint = RUNS / recipe / "model.pt"
+    """Judge the checkpoint of each seed, then write `scores/in9/<recipe>.json`: the first's score, and all in brief."""
+    origins, scores = zip(*(_judge_checkpoint(path) for path in run_checkpoints(RUNS / recipe)), strict=True)
+    seeds = [origin | brief_score(score) for origin, score in zip(origins, scores, strict=True)]
+    first = {"recipe": recipe} | origins[0] | {"split": SPLIT} | scores[0]
+    write_result(SCORES / "in9" / f"{recipe}.json", first | {"seeds": seeds})
+
+
+def _judge_checkpoint(checkpoint: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Which checkpoint it is, and its score."""
     classifier, record = load_classifier(checkpoint)
     judgements = judge_variants(
         judged_classifier(classifier),
@@ -48,13 +57,8 @@ def judge_recipe(recipe: str) -> None:
         eval_batch=runtime()["eval_batch"],
         workers=runtime()["workers"],
     )
-    origin = {
-        "recipe": recipe,
-        "checkpoint_sha256": file_sha256(checkpoint),
-        "seed": record["seed"],
-        "split": SPLIT,
-    }
-    write_result(SCORES / "in9" / f"{recipe}.json", origin | in9_score(judgements, among_nine=False))
+    origin = {"checkpoint_sha256": file_sha256(checkpoint), "seed": record["seed"]}
+    return origin, in9_score(judgements, among_nine=False)
 
 
 def judge_any(arguments: argparse.Namespace) -> None:

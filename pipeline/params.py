@@ -183,7 +183,7 @@ def resolve_settings(params: Params) -> dict[str, Any]:
         "challenge": params.challenge.model_dump() | seed,
         "saliency": params.saliency.model_dump() | seed,
         "flow": {"recipes": [name for name, recipe in params.recipes.items() if recipe.flow is not None]} | seed,
-        "report": {"recipes": list(params.recipes), "mix": list(params.mix), "source": source} | seed,
+        "report": {"mix": list(params.mix), "source": source} | seed,
     }
     resolved |= {f"weights-{name}": {"wanted": name in _wanted_weights(params)} for name in WEIGHTS}
     resolved |= _segmentation_settings(params)
@@ -192,7 +192,9 @@ def resolve_settings(params: Params) -> dict[str, Any]:
     resolved["in9l"] = _in9l(params)
     seeds = {"seeds": params.seeds}
     resolved["init"] = params.train.model_dump(include={"arch", "weights", "size"}) | seeds
-    resolved |= {f"train-{name}": _training(name, recipe, params) | seeds for name, recipe in params.recipes.items()}
+    recipes = {name: _training(name, recipe, params) for name, recipe in params.recipes.items()}
+    resolved |= {f"train-{name}": recipe | seeds for name, recipe in recipes.items()}
+    resolved["report"] |= {"recipes": recipes} | seeds
     return resolved
 
 

@@ -1,4 +1,4 @@
-"""Write the report from the result files: report/index.html to read, metrics.json and two tables for `dvc`."""
+"""Write the report from the result files: report/index.html to read, metrics.json and three tables for `dvc`."""
 
 import argparse
 import json
@@ -6,17 +6,20 @@ import json
 from bgdata.report.gallery import read_gallery
 from bgdata.report.inventory import read_inventory
 from bgdata.report.leaderboard import read_leaderboard
-from bgdata.report.numbers import HISTORY_COLUMNS, IN9_COLUMNS, history_rows, in9_rows, metrics, read_results
+from bgdata.report.numbers import HISTORY_COLUMNS, IN9_COLUMNS, history_rows, in9_rows, metrics
 from bgdata.report.page import render_page
+from bgdata.report.reading import read_results
+from bgdata.report.sweep import SWEEP_COLUMNS, replacement_probabilities, sweep_chart, sweep_rows
 from bgdata.shards import write_csv, write_text_whole
 from pipeline._stage import LEADERBOARD, REPORT, RUNS, SCORES, SETS, read_settings, run_stage
 
 
 def main(_: argparse.Namespace) -> None:
-    """Read all, then write the four files."""
+    """Read all, then write the five files."""
     settings = read_settings("report")
     mixed = tuple(settings["mix"])
-    results = read_results(SCORES, RUNS, recipes=settings["recipes"])
+    results = read_results(SCORES, RUNS, recipes=list(settings["recipes"]), seeds=settings["seeds"])
+    swept = list(sweep_rows(results, replacement_probabilities(settings["recipes"])))
     inventory = read_inventory(SETS, mixed=mixed)
     judged = [name for name, result in results.segmentation.items() if result["methods"]]
     sheets = {name: SCORES / "segmentation" / f"{name}.jpg" for name in judged}
@@ -25,7 +28,9 @@ def main(_: argparse.Namespace) -> None:
         mixed=mixed,
         sheets=sheets,
         fooled={name: results.challenge[name]["gallery"] for name in results.compared},
-        saliency={name: SCORES / "saliency" / f"{name}.jpg" for name in results.compared},
+        saliency={
+            name: SCORES / "saliency" / f"{name}.jpg" for name in results.compared if results.saliency[name]["variants"]
+        },
         seed=settings["seed"],
     )
     board = read_leaderboard(LEADERBOARD)
@@ -33,7 +38,9 @@ def main(_: argparse.Namespace) -> None:
     write_text_whole(REPORT / "metrics.json", json.dumps(metrics(results), indent=1) + "\n")
     write_csv(REPORT / "in9.csv", IN9_COLUMNS, in9_rows(results))
     write_csv(REPORT / "history.csv", HISTORY_COLUMNS, history_rows(results))
-    write_text_whole(REPORT / "index.html", render_page(results, inventory, gallery, settings=settings, board=board))
+    write_csv(REPORT / "p_sweep.csv", SWEEP_COLUMNS, swept)
+    page = render_page(results, inventory, gallery, settings=settings, board=board, sweep=sweep_chart(swept))
+    write_text_whole(REPORT / "index.html", page)
     print(f"report: {REPORT / 'index.html'}")
 
 

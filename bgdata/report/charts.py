@@ -6,20 +6,20 @@ from dataclasses import dataclass
 
 from bgdata.compose.variants import VARIANTS
 from bgdata.report.numbers import Results
+from bgdata.report.table import Cell
 
-COLOURS = 8  # of the style sheet: `c0` to `c7`
+COLOURS = 15  # of the style sheet: `c0` to `c14`; from `c8` on the hues of `c1` to `c7` again, lines dashed
 Place = Callable[[int, float], tuple[float, float]]
 
 
 @dataclass(frozen=True)
 class Bar:
-    """One recipe's bar in a variant's panel; `accuracy` is a fraction."""
+    """One recipe's bar in a variant's panel; `cell` is its accuracy, `hits` what it was counted from (of one seed)."""
 
     recipe: str
     colour: int
-    accuracy: float
-    correct: int
-    count: int
+    cell: Cell
+    hits: tuple[int, int] | None
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,8 @@ def accuracy_panels(results: Results) -> dict[str, tuple[Bar, ...]]:
 
     def bar(recipe: str, variant: str) -> Bar:
         score = results.in9[recipe]["variants"][variant]
-        return Bar(recipe, colours[recipe], score["accuracy"], score["correct"], score["count"])
+        hits = (score["correct"], score["count"]) if len(results.seeds) == 1 else None
+        return Bar(recipe, colours[recipe], results.cell(recipe, variant), hits)
 
     return {variant: tuple(bar(recipe, variant) for recipe in results.recipes) for variant in VARIANTS}
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from bgdata.compose.variants import FG_MASK
 from bgdata.labels import CLASS_FOLDERS, CLASS_NAMES
@@ -13,9 +14,9 @@ from bgdata.report.charts import accuracy_panels, curve_chart, recipe_colours
 from bgdata.report.gallery import Gallery
 from bgdata.report.inventory import Inventory
 from bgdata.report.leaderboard import Leaderboard
-from bgdata.report.numbers import Results
-
-_ABSENT = "\N{EN DASH}"
+from bgdata.report.numbers import Results, metrics
+from bgdata.report.sweep import SweepChart
+from bgdata.report.table import ABSENT, COLUMNS, percent, results_table, rounded, typeset
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ def render_page(
     *,
     settings: Mapping[str, Any],
     board: Leaderboard,
+    sweep: SweepChart | None,
 ) -> str:
     """The page as text; the same inputs give the same bytes.
 
@@ -56,6 +58,9 @@ def render_page(
             settings=settings,
             board=board,
             tiles=headline_tiles(results),
+            table=results_table(metrics(results)),
+            columns=COLUMNS,
+            sweep=sweep,
             best=best_by_column(results),
             colours=recipe_colours(results),
             panels=accuracy_panels(results),
@@ -88,10 +93,12 @@ def headline_tiles(results: Results) -> tuple[Tile, ...]:
 def best_by_column(results: Results) -> dict[str, float]:
     """The best number of each column that has a good direction (what is right from the background alone has none)."""
     columns = [variant for _, kind, variants in words.GROUPS if kind != "background" for variant in variants]
-    best = {variant: max(results.accuracy(recipe, variant) for recipe in results.recipes) for variant in columns}
-    challenge = [results.challenge_accuracy(recipe) for recipe in results.recipes]
-    known = {"challenge": max(value for value in challenge if value is not None)} if any(challenge) else {}
-    return best | known | {"bg_gap": results.bg_gap(results.least_dependent)}
+    found = {
+        column: [value for recipe in results.recipes if (value := results.cell(recipe, column).value)]
+        for column in (*columns, "challenge_accuracy", "worst_group_accuracy")
+    }
+    best = {column: max(values) for column, values in found.items() if values}
+    return best | {"bg_gap": results.bg_gap(results.least_dependent)}
 
 
 def split_provenance(records: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
@@ -119,34 +126,32 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "points": points, "count": count, "written": _written}
+    environment.filters |= {
+        "percent": percent,
+        "points": points,
+        "count": count,
+        "written": _written,
+        "breakable": breakable,
+    }
     return environment
-
-
-def percent(fraction: float | None, digits: int = 1) -> str:
-    """A fraction as percent without the sign: 0.734 is `73.4`; a dash where it is absent."""
-    return _ABSENT if fraction is None else _typeset(f"{_rounded(100 * fraction, digits):.{digits}f}")
 
 
 def points(fraction: float | None) -> str:
     """A difference of two rates in percentage points, with its sign; a dash where it is absent."""
     if fraction is None:
-        return _ABSENT
-    value = _rounded(100 * fraction, 1)
-    return _typeset(f"{value:+.1f}") if value else "±0.0"
+        return ABSENT
+    value = rounded(100 * fraction, 1)
+    return typeset(f"{value:+.1f}") if value else "±0.0"
+
+
+def breakable(name: str) -> Markup:
+    """A name that may be broken after its underscores."""
+    return Markup("_<wbr>").join(name.split("_"))
 
 
 def count(number: int) -> str:
     """A count with its thousands set apart."""
     return f"{number:,}"
-
-
-def _typeset(number: str) -> str:
-    return number.replace("-", "\N{MINUS SIGN}")
-
-
-def _rounded(value: float, digits: int) -> float:
-    return round(value, digits) + 0.0  # no -0.0
 
 
 def _written(value: Any) -> str:

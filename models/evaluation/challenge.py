@@ -305,6 +305,11 @@ def challenge_score(
     return score | {"foregrounds": foregrounds}
 
 
+def brief_score(score: Mapping[str, Any]) -> dict[str, Any]:
+    """What is kept of a score for each further seed."""
+    return {key: score[key] for key in ("challenge_accuracy", "interval", "vulnerable", "count")}
+
+
 def _background_rates(
     fooled: Bool[np.ndarray, "r m"], labels: Int64[np.ndarray, " r"], data: ChallengeData
 ) -> list[dict[str, Any]]:

@@ -13,11 +13,14 @@ import torch
 from jaxtyping import Bool, Float32, Int64, UInt8
 from tqdm import tqdm
 
+from bgdata.compose.variants import MIXED
 from bgdata.errors import InputError
 from bgdata.labels import CLASS_COUNT
 from bgdata.pixels import ImageSource, load_pixels
+from bgdata.shards import Row
 from models.devices import exact_arithmetic
 from models.evaluation.accuracy import labels_of, summary_by_class
+from models.evaluation.groups import worst_group
 from models.evaluation.statistics import count_pairs, expected_calibration_error, paired_gap, wilson_interval
 from models.zoo.judged import Judged
 
@@ -31,7 +34,7 @@ class Judgement:
     """A model's predictions on one variant, image by image, in the order of `ids`.
 
     `predicted` is 0 to 8, or 9 for none of the nine; `among_nine` is the best of the nine; `confidence` is the
-    probability of the predicted class.
+    probability of the predicted class. `backgrounds` are the classes of the backgrounds, where the set names them.
     """
 
     ids: Sequence[str]
@@ -39,6 +42,7 @@ class Judgement:
     predicted: Int64[np.ndarray, " n"]
     among_nine: Int64[np.ndarray, " n"]
     confidence: Float32[np.ndarray, " n"]
+    backgrounds: Int64[np.ndarray, " n"] | None = None
 
     @property
     def correct(self) -> Bool[np.ndarray, " n"]:
@@ -68,7 +72,7 @@ def judge_variants(
         ids = [row.id for row in rows]
         if len(set(ids)) < len(ids):
             raise InputError(f"{source.folder} has two images of one photo: each photo stands once in a variant")
-        judgements[variant] = Judgement(ids, labels_of(rows), predicted, among_nine, confidence)
+        judgements[variant] = Judgement(ids, labels_of(rows), predicted, among_nine, confidence, _backgrounds(rows))
     return judgements
 
 
@@ -99,6 +103,7 @@ def in9_score(judgements: Mapping[str, Judgement], *, among_nine: bool) -> dict[
             variant: variant_score(judgement, among_nine=among_nine) for variant, judgement in judgements.items()
         },
         "bg_gap": bg_gap(judgements),
+        "worst_group": group_score(judgements),
         "chance": 1 / CLASS_COUNT,
     }
     if score["bg_gap"] is not None:
@@ -109,6 +114,26 @@ def in9_score(judgements: Mapping[str, Judgement], *, among_nine: bool) -> dict[
         for first, second in _comparisons(judgements)
     }
     return score
+
+
+def brief_score(score: Mapping[str, Any]) -> dict[str, Any]:
+    """What is kept of a score for each further seed: accuracy by variant, the BG-gap, the worst group."""
+    variants = {
+        variant: {key: full[key] for key in ("accuracy", "correct", "count")}
+        for variant, full in score["variants"].items()
+    }
+    return {"variants": variants, "bg_gap": score["bg_gap"], "worst_group": score["worst_group"]}
+
+
+def group_score(judgements: Mapping[str, Judgement]) -> dict[str, Any] | None:
+    """The worst group over the mixed variants together; None without them, or where a set names no backgrounds."""
+    mixed = [judgements[variant] for variant in MIXED if variant in judgements]
+    backgrounds = [judgement.backgrounds for judgement in mixed if judgement.backgrounds is not None]
+    if len(backgrounds) < len(MIXED):
+        return None
+    labels = np.concatenate([judgement.labels for judgement in mixed])
+    correct = np.concatenate([judgement.correct for judgement in mixed])
+    return worst_group(labels, np.concatenate(backgrounds), correct)
 
 
 def variant_score(judgement: Judgement, *, among_nine: bool) -> dict[str, Any]:
@@ -171,6 +196,11 @@ def transitions(first: Judgement, second: Judgement) -> dict[str, Any]:
         "kept_wrong": int((~was & ~is_now).sum()),
         "predictions": count_pairs(before, after, height=side, width=side),
     }
+
+
+def _backgrounds(rows: Sequence[Row]) -> Int64[np.ndarray, " n"] | None:
+    named = [row.extra.get("background_label") for row in rows]
+    return np.array([int(label) for label in named if label], np.int64) if all(named) else None
 
 
 def _comparisons(judgements: Mapping[str, Judgement]) -> list[tuple[str, str]]:

@@ -18,9 +18,10 @@ from models.checkpoints import load_classifier, save_classifier
 from models.classifiers import Classifier, build_classifier
 from models.training import loop
 from models.training.optimizers import build_optimizer
-from models.training.settings import AdapterSettings, HeadSettings, RecipeSettings
+from models.training.run import train_recipe
+from models.training.settings import AdapterSettings, HeadSettings, NamedRecipe, RecipeSettings
 from models.training.tuning import count_parameters, merge_adapters, prepare_classifier
-from tests.models.test_training import SETTINGS, Killed, assert_same, fit_classifier, opened
+from tests.models.test_training import CPU, SETTINGS, Killed, assert_same, fit_classifier, opened
 
 LORA = AdapterSettings(kind="lora", layers=[r"layer4\.\d\.conv2"], rank=4, alpha=1)
 OFT = AdapterSettings(kind="oft", layers=[r"layer2\.\d\.(conv\d|downsample\.0)"], block=8)
@@ -218,6 +219,32 @@ def test_a_killed_training_of_an_adapter_resumes_to_the_same_weights(
     resumed = prepared(adapter)
     fit_classifier(resumed, data, tmp_path / "killed", SHORT)
     assert_same(unbroken.state_dict(), resumed.state_dict())
+
+
+def test_a_recipe_says_and_returns_how_many_parameters_it_trains(
+    sets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "state").mkdir()
+    classifier = build_classifier("resnet10", input_size=32)
+    keys = classifier.state_dict().keys()
+    _, parameters = train_recipe(
+        classifier,
+        NamedRecipe(name="small", start="init", data="original", adapter=LORA, averaging={"kind": "ema", "decay": 0.5}),
+        SHORT,
+        sets,
+        seed=0,
+        device=CPU,
+        precision=torch.float32,
+        folder=tmp_path / "state",
+        pixels=tmp_path / "pixels",
+        workers=1,
+    )
+    whole = sum(parameter.numel() for parameter in classifier.parameters())
+    adapters = 4 * (512 * 9 + 512)
+    assert parameters == {"all": whole + adapters, "trained": adapters + 4617, "adapters": adapters, "head": 4617}
+    line = f"small trains 25,097 of {whole + adapters:,} parameters (adapters 20,480, head 4,617)"
+    assert line in capsys.readouterr().err
+    assert classifier.state_dict().keys() == keys
 
 
 def test_two_steps_a_base_with_an_mlp_then_oft_from_its_checkpoint(sets: Path, tmp_path: Path) -> None:

@@ -1,18 +1,20 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from bgdata.compose.variants import VARIANTS
+from bgdata.compose.variants import MIXED, VARIANTS
 from bgdata.errors import InputError
 from bgdata.io import decode_image
-from bgdata.labels import CLASS_FOLDERS
+from bgdata.labels import CLASS_FOLDERS, CLASS_NAMES
 from bgdata.shards import ImageSet
 from bgdata.sources import open_sources
 from models.classifiers import build_classifier
 from models.devices import resolve_device, resolve_precision
-from models.evaluation.in9 import Judgement, bg_gap, in9_score, judge_variants, transitions
+from models.evaluation.groups import MIN_GROUP, worst_group
+from models.evaluation.in9 import Judgement, bg_gap, group_score, in9_score, judge_variants, transitions
 from models.zoo.judged import judged_classifier
 
 CPU = torch.device("cpu")
@@ -73,6 +75,40 @@ def test_the_gap_is_same_minus_rand() -> None:
         "mixed_rand": judgement([0, 1, 2, 3], [0, 2, 2, 4]),
     }
     assert bg_gap(judgements) == 0.25
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_worst_group_is_that_of_a_count_one_by_one(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    labels, backgrounds = rng.integers(0, 3, 300), rng.integers(0, 5, 300)
+    correct = rng.random(300) < 0.6
+    worst = worst_group(labels, backgrounds, correct)
+    groups: dict[tuple[int, int], list[bool]] = {}
+    for label, background, hit in zip(labels, backgrounds, correct, strict=True):
+        groups.setdefault((int(label), int(background)), []).append(bool(hit))
+    enough = {pair: hits for pair, hits in groups.items() if len(hits) >= MIN_GROUP}
+    assert worst is not None
+    assert 0 < worst["too_small"] == len(groups) - len(enough)
+    assert worst["groups"] == len(enough)
+    assert worst["accuracy"] == min(sum(hits) / len(hits) for hits in enough.values())
+    hits = enough[CLASS_NAMES.index(worst["class"]), CLASS_NAMES.index(worst["background"])]
+    assert (worst["correct"], worst["count"]) == (sum(hits), len(hits))
+    assert worst["interval"][0] <= worst["accuracy"] <= worst["interval"][1]
+
+
+def test_groups_are_of_the_mixed_variants_together() -> None:
+    """Fifteen insects on fish in each of two sets make one group; in one set alone there are too few."""
+    five = {name: judgement([5] * 15, [5] * 5 + [0] * 10) for name in MIXED}
+    behind = {"mixed_same": 5, "mixed_rand": 8, "mixed_next": 8}
+    mixed = {name: replace(five[name], backgrounds=np.full(15, label)) for name, label in behind.items()}
+    score = group_score(mixed)
+    assert score is not None
+    assert (score["class"], score["background"], score["correct"], score["count"]) == ("insect", "fish", 10, 30)
+    assert (score["groups"], score["too_small"]) == (1, 1)
+    assert group_score(mixed | {"mixed_next": five["mixed_next"]}) is None  # a set that names no backgrounds
+    assert group_score({name: mixed[name] for name in MIXED[:2]}) is None
+    few = {name: replace(one, backgrounds=np.arange(15) % 9) for name, one in five.items()}
+    assert group_score(few) is None
 
 
 def test_transitions_follow_a_photo() -> None:

@@ -143,6 +143,25 @@ def test_scores_name_the_checkpoint_that_they_judge(project: Path) -> None:
             assert score["checkpoint_sha256"] == expected
 
 
+def test_a_further_seed_is_judged_as_it_would_be_alone(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place in ("data", "build"):
+        (tmp_path / place).symlink_to(project / place)
+    shutil.copytree(project / "runs/original", tmp_path / "runs/original")
+    (tmp_path / "runs/original/seed-1").mkdir()
+    shutil.copy(project / "runs/dynamic/model.pt", tmp_path / "runs/original/seed-1/model.pt")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("WORK_DIR", raising=False)
+    for stage, kind in ((evaluate, "in9"), (challenge, "challenge")):
+        stage.main(argparse.Namespace(recipe="original", data=None))
+        both = json.loads((tmp_path / f"scores/{kind}/original.json").read_text())
+        first, second = (json.loads((project / f"scores/{kind}/{name}.json").read_text()) for name in RECIPES)
+        assert both["seeds"] == first["seeds"] + second["seeds"]
+        assert both | {"seeds": first["seeds"]} == first
+        assert second["seeds"][0].items() >= {key: second[key] for key in ("seed", "checkpoint_sha256")}.items()
+
+
 @pytest.mark.parametrize("keeps_its_work", [True, False])
 def test_a_second_run_gives_the_same_bytes(
     project: Path, monkeypatch: pytest.MonkeyPatch, *, keeps_its_work: bool

@@ -158,7 +158,7 @@ def test_no_recipe_takes_the_students_folder(tmp_path: Path) -> None:
 
 
 def test_p_reaches_the_dynamic_recipes_only(tmp_path: Path) -> None:
-    assert changed(tmp_path, lambda params: params["train"].update(p=0.123)) == {"train-dynamic"}
+    assert changed(tmp_path, lambda params: params["train"].update(p=0.123)) == {"train-dynamic", "report"}
 
 
 def test_runtime_reaches_nothing_but_itself(tmp_path: Path) -> None:

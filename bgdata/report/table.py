@@ -1,0 +1,83 @@
+"""The table of all recipes, for the report's page and for the README: made once, from the numbers of metrics.json."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bgdata.compose.variants import VARIANTS
+from bgdata.errors import InputError
+
+# The columns, as metrics.json and people call them.
+COLUMNS = {variant: variant for variant in VARIANTS} | {
+    "bg_gap": "BG-gap",
+    "challenge_accuracy": "challenge",
+    "worst_group_accuracy": "worst group",
+}
+ABSENT = "\N{EN DASH}"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number, a fraction: the mean over the seeds, and their standard deviation where there are several."""
+
+    value: float | None
+    std: float | None = None
+
+    @property
+    def text(self) -> str:
+        """In percent, as `83.0 ± 1.1`; a dash where it is absent."""
+        spread = "" if self.std is None else f" ± {percent(self.std)}"
+        return percent(self.value) + spread
+
+
+def results_table(numbers: Mapping[str, Any]) -> dict[str, dict[str, Cell]]:
+    """The cells by recipe and column, of what `report/metrics.json` holds."""
+    spread = numbers.get("in9_std", {})
+    return {
+        recipe: {column: Cell(row.get(column), spread.get(recipe, {}).get(column)) for column in COLUMNS}
+        for recipe, row in numbers["in9"].items()
+    }
+
+
+def render_markdown(numbers: Mapping[str, Any]) -> str:
+    """The table as Markdown, under a line that says what its numbers are; the same numbers give the same bytes."""
+    seeds = numbers.get("seeds", 1)
+    said = f"mean ± standard deviation of {seeds} seeds" if seeds > 1 else "one seed"
+    rows = [[recipe, *(cell.text for cell in cells.values())] for recipe, cells in results_table(numbers).items()]
+    return f"Percent, {said}:\n\n{markdown_table(['recipe', *COLUMNS.values()], rows)}"
+
+
+def markdown_table(header: list[str], rows: list[list[str]]) -> str:
+    """Rows of text as a Markdown table, the first column to the left, the others to the right."""
+    lines = [header, ["---"] + ["--:"] * (len(header) - 1), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def put_between_marks(text: str, name: str, block: str) -> str:
+    """A Markdown text with `block` between the lines `<!-- name -->` and `<!-- /name -->`, whatever was there.
+
+    Raises InputError where the text has no such lines, or has them twice.
+    """
+    found = re.findall(rf"<!-- {name} -->\n.*?<!-- /{name} -->", text, flags=re.DOTALL)
+    if len(found) != 1:
+        raise InputError(
+            f"expected one block of lines <!-- {name} --> and <!-- /{name} -->, found {len(found)}: put them where the "
+            "table should be"
+        )
+    return text.replace(found[0], f"<!-- {name} -->\n{block}\n<!-- /{name} -->")
+
+
+def percent(fraction: float | None, digits: int = 1) -> str:
+    """A fraction as percent without the sign: 0.734 is `73.4`; a dash where it is absent."""
+    return ABSENT if fraction is None else typeset(f"{rounded(100 * fraction, digits):.{digits}f}")
+
+
+def typeset(number: str) -> str:
+    """A number with the sign that print uses."""
+    return number.replace("-", "\N{MINUS SIGN}")
+
+
+def rounded(value: float, digits: int) -> float:
+    """Rounded, and never -0.0."""
+    return round(value, digits) + 0.0

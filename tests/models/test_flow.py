@@ -29,6 +29,7 @@ from models.flow.swaps import SETS_READ, Swaps, open_swaps
 from models.flow.train import Examples, fit_head, joint_loss
 from models.training.run import train_recipe
 from models.training.settings import FlowSettings, NamedRecipe
+from models.zoo.backbones import take_off_head
 from models.zoo.folding import fold_batch_norms
 from models.zoo.judged import judged_classifier
 from tests.models.test_training import SETTINGS, Killed, generator
@@ -346,7 +347,8 @@ def test_what_has_no_flow_or_learns_nothing_is_a_sentence(sets: Path, tmp_path: 
         trained(sets, tmp_path, lr=1e30)
 
 
-def test_a_head_takes_the_place_of_a_flow(run: tuple[Classifier, list[dict[str, Any]]]) -> None:
+def test_a_flow_comes_off_whole(run: tuple[Classifier, list[dict[str, Any]]]) -> None:
     classifier = copy.deepcopy(run[0])
+    assert take_off_head(copy.deepcopy(classifier.network))(torch.rand(2, 3, 32, 32)).shape == (2, 512)
     classifier.replace_head({"kind": "linear"})
     assert (classifier.network.fc.in_features, classifier.network.fc.out_features) == (512, 9)

@@ -184,13 +184,8 @@ def resolve_settings(params: Params) -> dict[str, Any]:
         "render": params.render.model_dump() | seed,
         "challenge": params.challenge.model_dump() | seed,
         "saliency": params.saliency.model_dump() | seed,
-<<<<<<< HEAD
         "report": {"mix": list(params.mix), "source": source} | seed,
         "flow": {"recipes": [name for name, recipe in params.recipes.items() if recipe.flow is not None]} | seed,
-=======
-        "flow": {"recipes": [name for name, recipe in params.recipes.items() if recipe.flow is not None]} | seed,
-        "report": {"mix": list(params.mix), "source": source} | seed,
->>>>>>> 99ea2abf6eec2751ec3574a2e7253273912d22bb
     }
     resolved |= {f"weights-{name}": {"wanted": name in _wanted_weights(params)} for name in WEIGHTS}
     resolved |= _segmentation_settings(params)

@@ -6,6 +6,7 @@ from typing import Any
 from torch import nn
 
 from bgdata.errors import InputError
+from models.flow.network import FlowHead
 
 
 class MlpHead(nn.Sequential):
@@ -19,14 +20,14 @@ class MlpHead(nn.Sequential):
 
 
 def find_head(network: nn.Module) -> str:
-    """The name of the head: an MLP that `replace_head` put there, else the last layer with outputs; "" for none."""
-    kinds = (MlpHead, nn.Linear | nn.Conv2d)
+    """The name of the head: one that `replace_head` put there, else the last layer with outputs; "" for none."""
+    kinds = (MlpHead | FlowHead, nn.Linear | nn.Conv2d)
     found = ([name for name, module in network.named_modules() if isinstance(module, kind)] for kind in kinds)
     return next((names[-1] for names in found if names), "")
 
 
 def head_keys(network: nn.Module) -> set[str]:
-    """The names of the head's parameters, all layers of an MLP: what is trained where the backbone is frozen."""
+    """The names of the head's parameters, all layers of one of ours: what is trained where the backbone is frozen."""
     head = find_head(network)
     return {f"{head}.{key}" for key, _ in network.get_submodule(head).named_parameters()}
 
@@ -47,4 +48,4 @@ def replace_head(network: nn.Module, head: Mapping[str, Any], *, classes: int) -
     setattr(network.get_submodule(parent), child, _HEADS[head["kind"]](first.in_features, classes, **settings))
 
 
-_HEADS: dict[str, Callable[..., nn.Module]] = {"linear": nn.Linear, "mlp": MlpHead}
+_HEADS: dict[str, Callable[..., nn.Module]] = {"linear": nn.Linear, "mlp": MlpHead, "flow": FlowHead}

@@ -17,6 +17,7 @@ from bgdata.fetch.settings import HuggingFaceSettings
 from bgdata.ingest.settings import IngestSettings
 from bgdata.settings import Settings
 from bgdata.synthetic.settings import SyntheticSettings
+from models.digits.settings import DigitsSettings
 from models.evaluation.settings import ChallengeSettings, SaliencySettings
 from models.segmenters.settings import SECTIONS, DetectorName, Method, SamName, SegmentSettings
 from models.training.settings import INIT, RecipeSettings, TrainSettings
@@ -98,6 +99,7 @@ class Params(Settings):
     train: TrainSettings
     challenge: ChallengeSettings
     saliency: SaliencySettings
+    digits: DigitsSettings
     recipes: dict[RecipeName, RecipeSettings]
 
     @model_validator(mode="after")
@@ -183,6 +185,7 @@ def resolve_settings(params: Params) -> dict[str, Any]:
         "challenge": params.challenge.model_dump() | seed,
         "saliency": params.saliency.model_dump() | seed,
         "report": {"mix": list(params.mix), "source": source} | seed,
+        "flow": {"recipes": [name for name, recipe in params.recipes.items() if recipe.flow is not None]} | seed,
     }
     resolved |= {f"weights-{name}": {"wanted": name in _wanted_weights(params)} for name in WEIGHTS}
     resolved |= _segmentation_settings(params)
@@ -190,6 +193,7 @@ def resolve_settings(params: Params) -> dict[str, Any]:
         resolved[f"mix-{method}"] = {"mix": mix.model_dump()} | encoding | seed
     resolved["in9l"] = _in9l(params)
     seeds = {"seeds": params.seeds}
+    resolved["digits"] = {"digits": params.digits.model_dump()} | seed | seeds
     resolved["init"] = params.train.model_dump(include={"arch", "weights", "size"}) | seeds
     recipes = {name: _training(name, recipe, params) for name, recipe in params.recipes.items()}
     resolved |= {f"train-{name}": recipe | seeds for name, recipe in recipes.items()}

@@ -3,6 +3,7 @@
 import argparse
 import json
 
+from bgdata.report.digits import read_digits
 from bgdata.report.gallery import read_gallery
 from bgdata.report.inventory import read_inventory
 from bgdata.report.leaderboard import read_leaderboard
@@ -33,13 +34,15 @@ def main(_: argparse.Namespace) -> None:
         },
         seed=settings["seed"],
     )
-    board = read_leaderboard(LEADERBOARD)
+    board, digits = read_leaderboard(LEADERBOARD), read_digits(SCORES)
     REPORT.mkdir(parents=True, exist_ok=True)
     write_text_whole(REPORT / "metrics.json", json.dumps(metrics(results), indent=1) + "\n")
     write_csv(REPORT / "in9.csv", IN9_COLUMNS, in9_rows(results))
     write_csv(REPORT / "history.csv", HISTORY_COLUMNS, history_rows(results))
     write_csv(REPORT / "p_sweep.csv", SWEEP_COLUMNS, swept)
-    page = render_page(results, inventory, gallery, settings=settings, board=board, sweep=sweep_chart(swept))
+    page = render_page(
+        results, inventory, gallery, settings=settings, board=board, digits=digits, sweep=sweep_chart(swept)
+    )
     write_text_whole(REPORT / "index.html", page)
     print(f"report: {REPORT / 'index.html'}")
 

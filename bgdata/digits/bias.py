@@ -18,8 +18,10 @@ from bgdata.randomness import image_generator
 BIASES = ("one_pixel", "coloured", "coloured_gap")
 # What an image's bias says: its own class, any of the ten by lot, or nothing (no pixel lit; a black background).
 TESTS = ("biased", "shifted", "clean")
-# (row, column) of each class's pixel: above the digit.
-PIXELS = tuple((1, 2 + 3 * label) for label in range(CLASSES))
+# A pixel of the embedded digits' own grid of 8 x 8, as large as it is after resizing.
+_PIXEL = 3
+# (row, column) of the corner of each class's pixel: five above the digit, five below it.
+PIXELS = tuple(((0, SIDE - _PIXEL)[label // 5], 2 + 6 * (label % 5)) for label in range(CLASSES))
 _BRIGHTNESS = 0.75
 COLOURS = np.array(
     [[round(255 * level) for level in colorsys.hsv_to_rgb(label / CLASSES, 1, _BRIGHTNESS)] for label in range(CLASSES)]
@@ -45,15 +47,15 @@ def bias_digits(digits: Digits, bias: str, *, says: str, noise: float, gap: int,
     images = np.repeat(digits.images[..., None], 3, -1)
     if bias == "one_pixel":
         masks = np.ones(digits.images.shape, bool)
-        masks[:, *np.transpose(PIXELS)] = False
-        for image, label in zip(images, shown, strict=True):
-            if label is not None:
-                image[PIXELS[label]] = 255
+        for label, (row, column) in enumerate(PIXELS):
+            pixel = np.s_[:, row : row + _PIXEL, column : column + _PIXEL]
+            masks[pixel] = False
+            images[pixel][[said == label for said in shown]] = 255
         return BiasedDigits(digits.labels, images, masks)
     masks = digits.masks if bias == "coloured" else np.stack([_widened(mask, gap) for mask in digits.masks])
-    for place, label in enumerate(shown):
+    for place, said in enumerate(shown):
         rng = image_generator(seed, digits.ids[place], "digits.colour")
-        images[place] = paste_foreground(_background(label, rng, noise=noise), images[place], masks[place])
+        images[place] = paste_foreground(_background(said, rng, noise=noise), images[place], masks[place])
     return BiasedDigits(digits.labels, images, masks)
 
 

@@ -11,6 +11,7 @@ from bgdata.compose.variants import FG_MASK
 from bgdata.labels import CLASS_FOLDERS, CLASS_NAMES
 from bgdata.report import words
 from bgdata.report.charts import accuracy_panels, curve_chart, recipe_colours
+from bgdata.report.digits import DigitResults
 from bgdata.report.gallery import Gallery
 from bgdata.report.inventory import Inventory
 from bgdata.report.leaderboard import Leaderboard
@@ -41,6 +42,7 @@ def render_page(
     *,
     settings: Mapping[str, Any],
     board: Leaderboard,
+    digits: DigitResults,
     sweep: SweepChart | None,
 ) -> str:
     """The page as text; the same inputs give the same bytes.
@@ -57,6 +59,7 @@ def render_page(
             gallery=gallery,
             settings=settings,
             board=board,
+            digits=digits,
             tiles=headline_tiles(results),
             table=results_table(metrics(results)),
             columns=COLUMNS,

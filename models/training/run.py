@@ -8,6 +8,7 @@ import torch
 from tqdm import tqdm
 
 from models.classifiers import Classifier
+from models.flow.train import fit_flow
 from models.training.loop import fit
 from models.training.recipes import open_recipe, open_validation
 from models.training.settings import LoopSettings, NamedRecipe
@@ -33,6 +34,19 @@ def train_recipe(
 
     Raises InputError where the data or the parts of the recipe do not fit.
     """
+    if recipe.flow is not None:
+        return fit_flow(
+            classifier,
+            recipe,
+            settings,
+            sets,
+            seed=seed,
+            device=device,
+            precision=precision,
+            folder=folder,
+            pixels=pixels,
+            workers=workers,
+        )
     prepare_classifier(classifier, recipe, seed=seed)
     parameters = count_parameters(classifier)
     tqdm.write(f"{recipe.name} trains {_in_words(parameters)}", file=sys.stderr)

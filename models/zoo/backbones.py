@@ -7,6 +7,7 @@ from typing import Any
 from torch import nn
 
 from bgdata.errors import InputError
+from models.flow.network import FlowHead
 from models.heads import MlpHead, find_head
 from models.weights import load_weights
 from models.zoo.judged import Judged
@@ -47,7 +48,7 @@ def take_off_head(network: nn.Module) -> nn.Module:
         reset(0)
         return network
     head = find_head(network)
-    if not isinstance(network.get_submodule(head), nn.Linear | MlpHead):
+    if not isinstance(network.get_submodule(head), nn.Linear | MlpHead | FlowHead):
         raise InputError(
             f"{type(network).__name__} has no linear head that can be taken off: "
             "give --entry module:function, a function that returns a network of features"

@@ -9,10 +9,12 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 
 class _Tracer(fx.Tracer):
-    """Keeps convolutions whole: some networks pad in a subclass of their own."""
+    """Keeps convolutions whole, as some networks pad in a subclass of their own, and what holds nothing to fold."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, nn.Conv2d) or super().is_leaf_module(m, module_qualified_name)
+        if isinstance(m, nn.Conv2d) or not any(isinstance(part, nn.Conv2d | nn.BatchNorm2d) for part in m.modules()):
+            return True
+        return super().is_leaf_module(m, module_qualified_name)
 
 
 def fold_batch_norms(network: nn.Module) -> nn.Module | None:

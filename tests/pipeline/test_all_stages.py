@@ -22,6 +22,7 @@ from models.weights import file_sha256
 from pipeline import (
     challenge,
     config,
+    digits,
     evaluate,
     evaluate_segmentation,
     export,
@@ -57,6 +58,7 @@ def write_params(folder: Path) -> None:
     params["fetch"]["synthetic"] |= {"train_per_class": 4, "val_per_class": 2, "size": 256}
     params["profiles"]["demo"]["train"] |= {"arch": "resnet10", "size": 32, "epochs": 1, "batch_size": 8}
     params["evaluate_segmentation"] |= {"samples": 2, "synthetic_images": 10}
+    params["digits"]["epochs"] = 1
     params["profiles"]["demo"]["unet"] |= {"epochs": 1, "size": 32, "batch_size": 8}
     for name in set(params["recipes"]) - set(RECIPES):
         del params["recipes"][name]
@@ -95,6 +97,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for stage in (train, evaluate, challenge, saliency):
             for recipe in RECIPES:
                 stage.main(argparse.Namespace(recipe=recipe, data=None))
+        digits.main(argparse.Namespace())
         report.main(argparse.Namespace())
     return folder
 

@@ -64,6 +64,7 @@ def write_inputs(root: Path, recipes: tuple[str, ...] = RECIPES) -> None:
         write_scores(root, recipe)
     for name in SEGMENTATION_SETS:
         write_segmentation(root, name, {"given": 1.0, "grabcut": 0.8125})
+    write_digits(root)
     sets = root / "data/in9"
     for number, name in enumerate((*VARIANTS, FG_MASK)):
         write_set(sets / name, name, number)
@@ -90,6 +91,26 @@ def recipe_settings(name: str, p: float | str | None = None, **others: Any) -> d
     data = "mixed_rand" if name == "mixed_rand" else "original"
     recipe = {"name": name, "start": "init", "data": data, "background": background, "averaging": None}
     return {"recipe": recipe | others, "train": {"epochs": 2}}
+
+
+def write_digits(root: Path, hits: dict[str, tuple[int, int]] | None = None) -> None:
+    """Biased digits: of 100 whose bias lies, how many plain and penalised training gets right."""
+    hits = hits or {"one_pixel": (20, 95), "coloured": (10, 40), "coloured_gap": (15, 85)}
+
+    def method(weight: float | None, correct: int) -> dict[str, Any]:
+        score = {"accuracy": correct / 100, "correct": correct, "count": 100}
+        score["interval"] = [correct / 100 - 0.04, correct / 100 + 0.04]
+        tests = dict.fromkeys(("biased", "shifted", "clean"), score)
+        run = {"seed": 0, "validation_accuracy": 1.0, "tests": tests, "penalty_size": 0.1, "bias_share": 0.3}
+        return {"weight": weight, "runs": [run]}
+
+    sets = {
+        bias: {"penalised_area": 0.1, "methods": {"plain": method(None, plain), "absolute": method(3.0, penalised)}}
+        for bias, (plain, penalised) in hits.items()
+    }
+    images = {"train": 1123, "validation": 225, "test": 449}
+    write_json(root / "scores/digits.json", {"source": "embedded", "seed": 0, "images": images, "sets": sets})
+    (root / "scores/digits.jpg").write_bytes(encode_jpeg(np.full((60, 80, 3), 200, np.uint8), 80))
 
 
 def write_segmentation(root: Path, name: str, ious: dict[str, float]) -> None:
@@ -457,6 +478,8 @@ def test_recipes_that_are_gone_are_not_shown() -> None:
         ("scores/in9/dynamic.json", "evaluate@dynamic"),
         ("scores/challenge/dynamic.json", "challenge@dynamic"),
         ("scores/saliency/dynamic.json", "saliency@dynamic"),
+        ("scores/digits.json", "digits"),
+        ("scores/digits.jpg", "digits"),
         ("scores/segmentation/coco.json", "evaluate_segmentation@coco"),
         ("runs/dynamic/history.csv", "train@dynamic"),
         ("runs/dynamic/provenance.json", "train@dynamic"),
@@ -567,6 +590,24 @@ def test_saliency_shows_shares_and_sheets_as_the_files_have_them() -> None:
     assert rows[2:] == [[recipe, "51.2", "37.5", "62.5", "–"] for recipe in RECIPES]  # noqa: RUF001
     assert text.count("Attribution maps of") == 2
     assert "would score 20.0" in section(text, "saliency")
+
+
+def test_digits_say_what_of_the_finding_holds(project: Path) -> None:
+    words = section(run(), "digits")
+    assert "one pixel 20.0 % plain, 95.0 % penalised; coloured 40.0 %; with a gap 85.0 %" in words
+    assert "The finding is reproduced in direction." in words
+    write_digits(project, {"one_pixel": (20, 95), "coloured": (10, 93), "coloured_gap": (15, 85)})
+    words = section(run(), "digits")
+    assert "The finding is reproduced in part." in words
+    assert "rescues one_pixel: yes, A coloured background resists it: no, A gap around the digit helps: no." in words
+    write_digits(project, {"one_pixel": (20, 20), "coloured": (10, 40), "coloured_gap": (15, 40)})
+    assert "The finding is not reproduced." in section(run(), "digits")
+
+
+def test_a_broken_result_of_the_digits_is_refused(project: Path) -> None:
+    edit_json(project / "scores/digits.json", sets={})
+    with pytest.raises(InputError, match=r"is no result of the digits .*: run `dvc repro --force digits`"):
+        run()
 
 
 def test_a_number_that_is_not_finite_breaks_the_line_only(project: Path) -> None:

@@ -1,0 +1,65 @@
+"""What the flows of recipes know: held-out likelihood, samples against real embeddings, calibration, and a map."""
+
+import argparse
+import json
+from pathlib import Path
+
+from bgdata.report.sheet import draw_sheet
+from bgdata.shards import MANIFEST, write_text_whole
+from bgdata.sources import open_sources
+from models.checkpoints import load_classifier
+from models.flow.diagnostics import diagnose, embed_swaps, open_flow
+from models.flow.picture import COLUMNS, LEGEND, sheet_rows
+from models.flow.swaps import SETS_READ, open_swaps
+from models.weights import file_sha256
+from pipeline._stage import RUNS, SCORES, SETS, read_settings, run_stage, runtime, workspace
+
+_PICTURED = 6
+# Train photos that the Gaussian is fitted to, for each dimension of the embedding.
+_FITTED = 32
+
+
+def main(_: argparse.Namespace) -> None:
+    """Write scores/flow/<recipe>.json and <recipe>.jpg of each recipe with a flow, and which these are."""
+    settings = read_settings("flow")
+    checkpoints = {recipe: RUNS / recipe / "model.pt" for recipe in settings["recipes"]}
+    with workspace(
+        "flow",
+        settings=settings,
+        inputs={name: SETS / name / MANIFEST for name in SETS_READ} | checkpoints,
+        outs={"scores": SCORES / "flow"},
+    ) as work:
+        scores = work / "scores"
+        scores.mkdir(exist_ok=True)
+        for recipe, checkpoint in checkpoints.items():
+            if not (scores / f"{recipe}.json").is_file():
+                _measure(recipe, checkpoint, scores, work, seed=settings["seed"])
+        write_text_whole(scores / MANIFEST, json.dumps({"recipes": list(checkpoints)}, indent=1) + "\n")
+
+
+def _measure(recipe: str, checkpoint: Path, scores: Path, work: Path, *, seed: int) -> None:
+    classifier, record = load_classifier(checkpoint)
+    backbone, head = open_flow(classifier)
+    swaps = {
+        split: open_swaps(
+            open_sources(SETS, SETS_READ),
+            split=split,
+            size=classifier.input_size,
+            most=_FITTED * head.latents.shape[1] if split == "train" else None,
+            folder=work / f"pixels-{classifier.input_size}",
+            workers=runtime()["workers"],
+        )
+        for split in ("train", "val")
+    }
+    embedded = {split: embed_swaps(backbone, head, found, seed=seed) for split, found in swaps.items()}
+    rows = sheet_rows(backbone, head, swaps["val"], embedded["val"], count=_PICTURED, seed=seed)
+    title = f"{recipe}: embeddings on other backgrounds"
+    (scores / f"{recipe}.jpg").write_bytes(draw_sheet(rows, title=title, columns=COLUMNS, legend=LEGEND))
+    origin = {"recipe": recipe, "checkpoint_sha256": file_sha256(checkpoint), "seed": record["seed"], "split": "val"}
+    origin |= {"z_count": record["head"]["z_count"]}
+    score = diagnose(head, embedded["train"], embedded["val"], seed=seed)
+    write_text_whole(scores / f"{recipe}.json", json.dumps(origin | score, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    run_stage(main, argparse.ArgumentParser(prog="python -m pipeline.flow", description=__doc__))

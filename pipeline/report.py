@@ -19,7 +19,8 @@ def main(_: argparse.Namespace) -> None:
     """Read all, then write the five files."""
     settings = read_settings("report")
     mixed = tuple(settings["mix"])
-    results = read_results(SCORES, RUNS, recipes=list(settings["recipes"]), seeds=settings["seeds"])
+    flows = [name for name, resolved in settings["recipes"].items() if resolved["recipe"]["flow"]]
+    results = read_results(SCORES, RUNS, recipes=list(settings["recipes"]), seeds=settings["seeds"], flows=flows)
     swept = list(sweep_rows(results, replacement_probabilities(settings["recipes"])))
     inventory = read_inventory(SETS, mixed=mixed)
     judged = [name for name, result in results.segmentation.items() if result["methods"]]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bgdata.compose.variants import VARIANTS
+from bgdata.report.flow import FlowResult
 from bgdata.report.table import COLUMNS, Cell
 
 # The recipe that others are compared with: plain training on the photos as they are.
@@ -21,7 +22,8 @@ HISTORY_COLUMNS = ("recipe", "epoch", "train_loss", "val_accuracy")
 class Results:
     """What the judges and the training wrote: files by recipe, in the order of params.yaml.
 
-    Rates are means over the seeds; what cannot be averaged (classes, pictures, histories) is the first seed's.
+    Rates are means over the seeds; what cannot be averaged (classes, pictures, histories) is the first seed's, as are
+    the flows (of the recipes that have one).
     """
 
     recipes: tuple[str, ...]
@@ -32,6 +34,7 @@ class Results:
     provenance: Mapping[str, Mapping[str, Any]]
     segmentation: Mapping[str, Mapping[str, Any]]
     saliency: Mapping[str, Mapping[str, Any]]
+    flow: Mapping[str, FlowResult]
 
     @property
     def chance(self) -> float:
@@ -106,6 +109,7 @@ def metrics(results: Results) -> dict[str, Any]:
         rows = {name: ((column, getattr(cell, which)) for column, cell in row.items()) for name, row in cells.items()}
         return {name: dict(_present(row)) for name, row in rows.items()}
 
+    flow = {"flow": {name: result.numbers for name, result in results.flow.items()}} if results.flow else {}
     several = {"in9_std": numbers("std"), "seeds": len(results.seeds)} if len(results.seeds) > 1 else {}
     return {
         "in9": numbers("value"),
@@ -116,6 +120,7 @@ def metrics(results: Results) -> dict[str, Any]:
             if judged["methods"]
         },
         "saliency": {name: _saliency_metrics(results.saliency[name]) for name in results.recipes},
+        **flow,
     }
 
 

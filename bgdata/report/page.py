@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -135,6 +136,7 @@ def _environment() -> Environment:
         "count": count,
         "written": _written,
         "breakable": breakable,
+        "decimal": decimal,
     }
     return environment
 
@@ -145,6 +147,11 @@ def points(fraction: float | None) -> str:
         return ABSENT
     value = rounded(100 * fraction, 1)
     return typeset(f"{value:+.1f}") if value else "±0.0"
+
+
+def decimal(value: float, digits: int = 2) -> str:
+    """A number with so many digits; a dash where it is not finite."""
+    return typeset(f"{rounded(value, digits):.{digits}f}") if isfinite(value) else ABSENT
 
 
 def breakable(name: str) -> Markup:

@@ -8,11 +8,16 @@ from typing import Any
 
 from bgdata.compose.variants import VARIANTS
 from bgdata.errors import InputError
+from bgdata.report.flow import read_flow
 from bgdata.report.numbers import HISTORY_COLUMNS, SEGMENTATION_SETS, Results
 
 
-def read_results(scores: Path, runs: Path, *, recipes: Sequence[str], seeds: Sequence[int]) -> Results:
+def read_results(
+    scores: Path, runs: Path, *, recipes: Sequence[str], seeds: Sequence[int], flows: Sequence[str] = ()
+) -> Results:
     """Read the files of these recipes, and no others: files of recipes that are gone may still lie there.
+
+    `flows` are those of the recipes that have a flow.
 
     Raises InputError, naming the file and what to run, where a file is missing, broken, of another recipe, lacks a
     seed, a variant or the challenge's gallery, or where a judge judged another checkpoint than the one that training
@@ -24,13 +29,15 @@ def read_results(scores: Path, runs: Path, *, recipes: Sequence[str], seeds: Seq
     challenge = {name: _read_json(scores / "challenge" / f"{name}.json", f"challenge@{name}", name) for name in recipes}
     saliency = {name: _read_json(scores / "saliency" / f"{name}.json", f"saliency@{name}", name) for name in recipes}
     provenance = {name: _read_json(runs / name / "provenance.json", f"train@{name}") for name in recipes}
+    flow = {name: read_flow(scores, name) for name in flows}
     for name in recipes:
         for kind, stage, files in (("in9", "evaluate", in9), ("challenge", "challenge", challenge)):
             _check_seeds(scores / kind / f"{name}.json", files[name], seeds, f"{stage}@{name}")
         _check_variants(scores / "in9" / f"{name}.json", in9[name], name)
         _check_gallery(scores / "challenge" / f"{name}.json", challenge[name], name)
         files = {"runs": provenance, "in9": in9, "challenge": challenge, "saliency": saliency}
-        _check_checkpoints(name, {kind: content[name] for kind, content in files.items()})
+        judged = {kind: content[name] for kind, content in files.items()}
+        _check_checkpoints(name, judged | ({"flow": flow[name].model_dump()} if name in flow else {}))
         for number in range(1, len(seeds)):
             judged = {"in9": in9[name]["seeds"][number], "challenge": challenge[name]["seeds"][number]}
             trained = _read_json(runs / name / f"seed-{number}" / "provenance.json", f"train@{name}")
@@ -44,6 +51,7 @@ def read_results(scores: Path, runs: Path, *, recipes: Sequence[str], seeds: Seq
         provenance=provenance,
         segmentation={name: _read_segmentation(scores, name) for name in SEGMENTATION_SETS},
         saliency=saliency,
+        flow=flow,
     )
 
 
@@ -109,5 +117,5 @@ def _check_checkpoints(recipe: str, files: Mapping[str, Mapping[str, Any]]) -> N
         of = ", ".join(f"{name} {digest[:12]}" for name, digest in judged.items())
         raise InputError(
             f"recipe {recipe} was trained and judged with different checkpoints ({of}): run "
-            f"`dvc repro evaluate@{recipe} challenge@{recipe} saliency@{recipe}`"
+            f"`dvc repro evaluate@{recipe} challenge@{recipe} saliency@{recipe}{' flow' if 'flow' in files else ''}`"
         )

@@ -80,21 +80,22 @@ def diagnose(head: FlowHead, train: Embedded, val: Embedded, *, seed: int) -> di
 def accuracy_by_z_count(
     head: FlowHead, features: Float32[Tensor, "n d"], labels: Int64[Tensor, " n"], generator: Generator
 ) -> dict[str, float]:
-    """Accuracy without the flow (`embedding`) and by the vote of 1, 4, 16 and 64 samples.
+    """Accuracy without the flow (`embedding`) and by the vote of 1, 4, 16, 64 and the head's own number of samples.
 
     The head's own latents come first: at its own `z_count` the number is the head's.
     """
+    counts = sorted({*Z_COUNTS, len(head.latents)})
     more = torch.randn(max(Z_COUNTS), head.latents.shape[1], generator=generator)
     latents = torch.cat((head.latents, more))
     given = head.embed(features)
     answers = {"embedding": head.classifier(given)}
     logits = torch.cat(
         [
-            head.classifier(head.sample(some, latents[: max(Z_COUNTS)].expand(len(some), -1, -1)))
+            head.classifier(head.sample(some, latents[: counts[-1]].expand(len(some), -1, -1)))
             for some in torch.split(given, _BATCH)
         ]
     )
-    answers |= {str(count): vote(logits[:, :count]) for count in Z_COUNTS}
+    answers |= {str(count): vote(logits[:, :count]) for count in counts}
     return {name: float((answer.argmax(1) == labels).double().mean()) for name, answer in answers.items()}
 
 

@@ -332,7 +332,7 @@ def test_diagnostics_and_picture(swaps: dict[str, Swaps], run: tuple[Classifier,
     shares = [*score["calibration"]["coverage"].values()]
     assert shares == sorted(shares)
     for accuracies in score["accuracy"].values():
-        assert set(accuracies) == {"embedding", *map(str, Z_COUNTS)}
+        assert set(accuracies) == {"embedding", *map(str, Z_COUNTS), "5"}
     assert score["accuracy"]["original"]["embedding"] >= run[1][2]["val_accuracy"] - 0.3
     rows = sheet_rows(backbone, head, swaps["val"], embedded["val"], count=3, seed=0)
     sheets = [draw_sheet(rows, title="x", columns=COLUMNS, legend=LEGEND) for _ in range(2)]

@@ -29,6 +29,7 @@ from pipeline import (
     fetch,
     fetch_segmentation,
     fetch_weights,
+    flow,
     in9l,
     ingest,
     init,
@@ -43,7 +44,9 @@ from pipeline import (
 from pipeline.params import SEGMENTATION_SETS, WEIGHTS
 from tests.conftest import ROOT
 
-RECIPES = ("original", "dynamic")
+PLAIN = ("original", "dynamic")
+RECIPES = (*PLAIN, "flow")
+TINY_FLOW = {"width": 4, "transforms": 2, "hidden": [8], "embedding_epochs": 2, "flow_epochs": 2, "joint_epochs": 1}
 MIXES = ("mixup", "cutmix")
 STAGES = sorted(
     path.stem for path in (ROOT / "pipeline").glob("*.py") if not path.stem.startswith("_") and path.stem != "params"
@@ -60,8 +63,10 @@ def write_params(folder: Path) -> None:
     params["evaluate_segmentation"] |= {"samples": 2, "synthetic_images": 10}
     params["digits"]["epochs"] = 1
     params["profiles"]["demo"]["unet"] |= {"epochs": 1, "size": 32, "batch_size": 8}
-    for name in set(params["recipes"]) - set(RECIPES):
-        del params["recipes"][name]
+    for kept in (params["recipes"], *(profile["recipes"] for profile in params["profiles"].values())):
+        for name in set(kept) - set(RECIPES):
+            del kept[name]
+    params["profiles"]["demo"]["recipes"]["flow"]["flow"] |= TINY_FLOW | {"batch_size": 16}
     yaml.dump(params, folder / "params.yaml")
 
 
@@ -97,8 +102,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for stage in (train, evaluate, challenge, saliency):
             for recipe in RECIPES:
                 stage.main(argparse.Namespace(recipe=recipe, data=None))
-        digits.main(argparse.Namespace())
-        report.main(argparse.Namespace())
+        for stage in (flow, digits, report):
+            stage.main(argparse.Namespace())
     return folder
 
 
@@ -109,6 +114,7 @@ def test_the_report_names_each_recipe(project: Path) -> None:
     for recipe in RECIPES:
         assert recipe in page
         assert {"original", "mixed_rand", "bg_gap", "challenge_accuracy"} <= set(numbers["in9"][recipe])
+    assert set(numbers["flow"]) == {"flow"}
 
 
 def test_each_segmenter_is_judged_on_each_set(project: Path) -> None:
@@ -132,8 +138,9 @@ def test_a_checkpoint_says_where_it_came_from(project: Path, recipe: str) -> Non
     assert provenance == record | {"checkpoint_sha256": file_sha256(run / "model.pt")}
     assert (record["recipe"]["name"], record["seed"]) == (recipe, 0)
     background = {"by": "any_class", "p": 0.75, "choices": None} if recipe == "dynamic" else None
+    start = "dynamic" if recipe == "flow" else "init"
     assert (record["params"]["size"], record["recipe"]["background"]) == (32, background)
-    assert record["data"]["start"] == file_sha256(project / "runs/init/model.pt")
+    assert record["data"]["start"] == file_sha256(project / f"runs/{start}/model.pt")
     assert record["data"]["original"] == file_sha256(project / "data/in9/original/manifest.json")
     assert {"python", "torch", "torchvision", "numpy"} <= set(record["versions"])
 
@@ -144,6 +151,8 @@ def test_scores_name_the_checkpoint_that_they_judge(project: Path) -> None:
         for kind in ("in9", "challenge", "saliency"):
             score = json.loads((project / f"scores/{kind}/{recipe}.json").read_text())
             assert score["checkpoint_sha256"] == expected
+    score = json.loads((project / "scores/flow/flow.json").read_text())
+    assert score["checkpoint_sha256"] == file_sha256(project / "runs/flow/model.pt")
 
 
 def test_a_further_seed_is_judged_as_it_would_be_alone(
@@ -159,7 +168,7 @@ def test_a_further_seed_is_judged_as_it_would_be_alone(
     for stage, kind in ((evaluate, "in9"), (challenge, "challenge")):
         stage.main(argparse.Namespace(recipe="original", data=None))
         both = json.loads((tmp_path / f"scores/{kind}/original.json").read_text())
-        first, second = (json.loads((project / f"scores/{kind}/{name}.json").read_text()) for name in RECIPES)
+        first, second = (json.loads((project / f"scores/{kind}/{name}.json").read_text()) for name in PLAIN)
         assert both["seeds"] == first["seeds"] + second["seeds"]
         assert both | {"seeds": first["seeds"]} == first
         assert second["seeds"][0].items() >= {key: second[key] for key in ("seed", "checkpoint_sha256")}.items()

@@ -89,7 +89,7 @@ def recipe_settings(name: str, p: float | str | None = None, **others: Any) -> d
     p = 0.75 if name == "dynamic" else p
     background = None if p is None else {"by": "any_class", "p": p, "choices": None}
     data = "mixed_rand" if name == "mixed_rand" else "original"
-    recipe = {"name": name, "start": "init", "data": data, "background": background, "averaging": None}
+    recipe = {"name": name, "start": "init", "data": data, "background": background, "flow": None}
     return {"recipe": recipe | others, "train": {"epochs": 2}}
 
 
@@ -111,6 +111,39 @@ def write_digits(root: Path, hits: dict[str, tuple[int, int]] | None = None) -> 
     images = {"train": 1123, "validation": 225, "test": 449}
     write_json(root / "scores/digits.json", {"source": "embedded", "seed": 0, "images": images, "sets": sets})
     (root / "scores/digits.jpg").write_bytes(encode_jpeg(np.full((60, 80, 3), 200, np.uint8), 80))
+
+
+def write_flow(root: Path, recipe: str = "dynamic", **changes: Any) -> None:
+    """A recipe with a flow: its settings, and what the stage measured."""
+    path = root / "build/config/report.json"
+    settings = json.loads(path.read_text())
+    settings["recipes"][recipe]["recipe"]["flow"] = {"kind": "nice", "z_count": 16}
+    write_json(path, settings)
+    trained = json.loads((root / f"runs/{recipe}/provenance.json").read_text())
+    coverage = {"0.5": 0.375, "0.8": 0.625, "0.95": 0.875}
+    result = {
+        "recipe": recipe,
+        "checkpoint_sha256": trained["checkpoint_sha256"],
+        "seed": 0,
+        "split": "val",
+        "z_count": 16,
+        "kind": "nice",
+        "width": 32,
+        "count": 360,
+        "likelihood": {"flow": -0.5, "gaussian": -0.75, "flow_on_train": -0.25},
+        "two_sample": {"test": "mmd", "statistic": 0.0125, "p_value": 0.34, "counts": [180, 180]},
+        "calibration": {"coverage": coverage, "ks_mean": 0.1, "ks_rejected": 0.25},
+        "accuracy": votes((0.8, 0.81), (0.6, 0.65)),
+    }
+    write_json(root / f"scores/flow/{recipe}.json", result | changes)
+    (root / f"scores/flow/{recipe}.jpg").write_bytes(encode_jpeg(np.full((60, 80, 3), 90, np.uint8), 80))
+
+
+def votes(*found: tuple[float, float], z_count: str = "16") -> dict[str, dict[str, float]]:
+    """Of photos and of their copies: accuracy of the embedding, and of the recipe's vote."""
+    others = {"1": 0.25, "4": 0.5, "64": 0.75}
+    judged = [others | {"embedding": embedding, z_count: vote} for embedding, vote in found]
+    return dict(zip(("original", "swapped"), judged, strict=True))
 
 
 def write_segmentation(root: Path, name: str, ious: dict[str, float]) -> None:
@@ -608,6 +641,99 @@ def test_a_broken_result_of_the_digits_is_refused(project: Path) -> None:
     edit_json(project / "scores/digits.json", sets={})
     with pytest.raises(InputError, match=r"is no result of the digits .*: run `dvc repro --force digits`"):
         run()
+
+
+@pytest.mark.usefixtures("project")
+def test_a_page_without_a_flow_shows_none() -> None:
+    assert 'id="flow"' not in run()
+    assert "#flow" not in run()
+
+
+def test_a_flow_is_shown_as_its_files_have_it(project: Path) -> None:
+    write_flow(project)
+    text = run()
+    assert not Page(text).open
+    assert 'href="#flow"' in text
+    assert text.count("a map of embeddings of dynamic") == 1
+    rows = [row for row in Page(text.split('<section id="flow">')[1].split("</section>")[0]).rows if row]
+    assert rows[1:4] == [
+        ["trained as", "photos", "embedding", "1", "4", "16", "64"],
+        ["dynamic", "original", "80.0", "25.0", "50.0", "81.0", "75.0"],
+        ["", "swapped", "60.0", "25.0", "50.0", "65.0", "75.0"],
+    ]
+    density = ["dynamic", "NICE", "32", "-0.50", "-0.75", "-0.25", "0.0125", "0.340", "37.5", "62.5", "87.5", "25.0"]
+    assert rows[-1] == [cell.replace("-", "\N{MINUS SIGN}") for cell in density]
+    assert json.loads(Path("report/metrics.json").read_text())["flow"] == {
+        "dynamic": {
+            "log_likelihood": -0.5,
+            "gaussian_log_likelihood": -0.75,
+            "two_sample_p": 0.34,
+            "accuracy_original": 0.81,
+            "accuracy_swapped": 0.65,
+        }
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, "the flow is better than a Gaussian by 0.25 nats a dimension;"),
+        ({"flow": -0.875}, "the flow is worse than a Gaussian by 0.12 nats a dimension;"),
+        ({"flow": -0.7501}, "the flow is neither better nor worse than a Gaussian;"),
+        ({"flow": -float("inf")}, "the flow has no finite likelihood;"),
+        ({"p_value": 0.34}, "the two-sample test does not tell its samples from real embeddings (p = 0.340);"),
+        ({"p_value": 0.05}, "the two-sample test tells its samples from real embeddings (p = 0.050);"),
+        ({"votes": ((0.8, 0.81), (0.6, 0.65))}, "stays within 1 point on original photos (+1.0) and gains more than 1"),
+        ({"votes": ((0.8, 0.75), (0.6, 0.5))}, "loses more than 1 point on original photos (-5.0) and on swapped ones"),
+        ({"votes": ((0.8, 0.8), (0.6, 0.595))}, "on original photos (±0.0) and on swapped ones (-0.5)."),
+    ],
+)
+def test_a_flows_finding_reads_right(project: Path, changes: dict[str, Any], expected: str) -> None:
+    likelihood = {"flow": changes.get("flow", -0.5), "gaussian": -0.75, "flow_on_train": -0.25}
+    test = {"statistic": 0.0125, "p_value": changes.get("p_value", 0.34), "counts": [180, 180]}
+    write_flow(project, likelihood=likelihood, two_sample=test, accuracy=votes(*changes.get("votes", ((1, 1), (1, 1)))))
+    assert expected.replace("-", "\N{MINUS SIGN}").replace("two\N{MINUS SIGN}", "two-") in section(run(), "flow")
+    assert "Infinity" not in Path("report/metrics.json").read_text()
+
+
+def test_another_number_of_samples_has_its_column(project: Path) -> None:
+    write_flow(project)
+    write_flow(project, "original", z_count=1, accuracy=votes((0.5, 0.5), (0.5, 0.5), z_count="1"))
+    words = section(run(), "flow")
+    assert "its vote of 1 sample, beside the embedding alone" in words
+    assert "original original 50.0 50.0 50.0 – 75.0" in words  # noqa: RUF001
+
+
+def test_a_missing_broken_or_foreign_flow_is_refused(project: Path) -> None:
+    write_flow(project)
+    sheet = project / "scores/flow/dynamic.jpg"
+    drawn = sheet.read_bytes()
+    sheet.unlink()
+    with pytest.raises(InputError, match=r"scores/flow/dynamic.jpg is missing: run `dvc repro flow`"):
+        run()
+    sheet.write_bytes(drawn)
+    path = project / "scores/flow/dynamic.json"
+    whole = path.read_text()
+    path.write_text(whole[:40])
+    with pytest.raises(InputError, match=r"dynamic.json cannot be read .*: run `dvc repro --force flow`"):
+        run()
+    path.write_text(whole.replace('"flow_on_train"', '"flow_on_val"'))
+    with pytest.raises(InputError, match=r"no result of a flow \(likelihood.flow_on_train: Field required\): run"):
+        run()
+    path.write_text(whole.replace('"z_count": 16', '"z_count": 17'))
+    with pytest.raises(InputError, match=r"no result of a flow \(.*accuracy.original lacks 17\): run"):
+        run()
+    path.write_text(whole.replace('"recipe": "dynamic"', '"recipe": "static"'))
+    with pytest.raises(InputError, match="is of recipe static, not dynamic: run `dvc repro --force flow`"):
+        run()
+    edit_json(project / "runs/dynamic/provenance.json", checkpoint_sha256="e" * 64)
+    path.write_text(whole)
+    with pytest.raises(InputError, match=r"different checkpoints .*saliency@dynamic flow`"):
+        run()
+    path.unlink()
+    with pytest.raises(InputError, match=r"scores/flow/dynamic.json is missing: run `dvc repro flow`"):
+        run()
+    assert not Path("report").exists()
 
 
 def test_a_number_that_is_not_finite_breaks_the_line_only(project: Path) -> None:

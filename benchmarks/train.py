@@ -53,7 +53,7 @@ P = 0.75
 EPOCHS = 90
 TRAININGS = {"IN-9": 45_405, "IN-9L": 180_000}  # photos
 RESNET50_BATCHES = (256, 128, 64, 32)
-PROBED = 16  # images of the step whose memory tells that of larger ones
+PROBED = 64  # images of the step whose memory tells that of larger ones
 NOTHING = {"train": None, "val": None}
 INGEST = {
     "filters": {"require_box": True, "max_box_share": 0.9, "min_box_kept": 0.5},

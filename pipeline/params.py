@@ -159,6 +159,7 @@ def read_params(path: Path) -> Params:
         if not isinstance(overrides, dict):
             mistakes[f"profiles.{name}: {overrides!r} is wrong: it should hold sections"] = None
             overrides = {}
+        overrides = _of_known_recipes(overrides, sections)
         mistakes |= dict.fromkeys(_doubly_set(sections, overrides, f"profiles.{name}"))
         try:
             merged[name] = Params.model_validate(_merge(sections, overrides))
@@ -248,6 +249,14 @@ def _wanted_weights(params: Params) -> set[str]:
     if "grounded_sam" in methods:
         wanted |= {params.segment.grounding_dino.model, BERT}
     return wanted
+
+
+def _of_known_recipes(overrides: Mapping[str, Any], sections: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Without what a profile sets of recipes that are not there, so that a recipe can be taken out in one place."""
+    recipes, known = overrides.get("recipes"), sections.get("recipes")
+    if not isinstance(recipes, dict) or not isinstance(known, dict):
+        return overrides
+    return {**overrides, "recipes": {name: recipe for name, recipe in recipes.items() if name in known}}
 
 
 def _merge(sections: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:

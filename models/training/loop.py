@@ -223,8 +223,8 @@ def _refresh(
         norm.train()
         norm.reset_running_stats()
         norm.momentum = None
-    with autocast(device, precision):
-        for _, _, batch in epoch_batches(recipe, settings, settings.epochs, seed, device=device):
+    for _, _, batch in epoch_batches(recipe, settings, settings.epochs, seed, device=device):
+        with autocast(device, precision):
             classifier(batch.images)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum

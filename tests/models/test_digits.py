@@ -17,6 +17,7 @@ from models.digits.network import build_digit_classifier
 from models.digits.scores import score_on_digits
 from models.digits.settings import BiasWeights, DigitsSettings, PenaltyWeights
 from models.digits.training import train_on_digits
+from models.training.augment import crop_and_flip
 from models.training.settings import PenaltySettings
 
 CPU = torch.device("cpu")
@@ -122,3 +123,8 @@ def test_without_the_network_mnist_is_a_sentence(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(MNIST, "mirrors", ["http://127.0.0.1:9/"])
     with pytest.raises(InputError, match=r"MNIST could not be downloaded \(.*digits.source to embedded"):
         open_mnist(tmp_path)
+
+
+def test_without_a_random_crop_a_pixel_stays_where_it_is() -> None:
+    images = torch.rand(2, 4, 8, 8)
+    assert torch.equal(crop_and_flip(images, torch.Generator(), crop_scale=1.0, flip=False), images)

@@ -55,7 +55,7 @@ STAGES = sorted(
 
 def write_params(folder: Path) -> None:
     """The repository's params.yaml, made tiny."""
-    yaml = YAML()
+    yaml = YAML(typ="safe", pure=True)
     params = yaml.load(ROOT / "params.yaml")
     params["runtime"] |= {"device": "cpu", "workers": 1, "eval_batch": 18}
     params["fetch"]["synthetic"] |= {"train_per_class": 4, "val_per_class": 2, "size": 256}

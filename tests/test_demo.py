@@ -108,7 +108,7 @@ def metrics(folder: Path) -> dict[str, dict[str, float]]:
 
 def test_the_demo_shows_what_the_readme_says(demo: Path) -> None:
     scores = metrics(demo)
-    assert set(scores) == {"original", "mixup", "cutmix", "mixed_rand", "dynamic"}
+    assert set(scores) == {"original", "mixup", "cutmix", "mixed_rand", "dynamic", "lora", "penalty", "flow"}
     assert all(0.60 <= recipe["original"] < 1 for recipe in scores.values())
     plain, dynamic, static = scores["original"], scores["dynamic"], scores["mixed_rand"]
     assert plain["bg_gap"] >= 0.10
@@ -144,10 +144,11 @@ def test_experiments_rerun_what_they_touch_and_nothing_else(demo: Path) -> None:
     device = dvc(demo, "exp", "run", "-n", "on-cpu", "-S", "runtime.device=cpu")
     assert stages_run(device) == {"config"}
     swapped = dvc(demo, "exp", "run", "-n", "p-02", "-S", "train.p=0.2")
-    judged = {f"{stage}@dynamic" for stage in ("train", "evaluate", "challenge", "saliency")}
-    assert stages_run(swapped) == {"config", *judged, "report"}
+    judges = ("train", "evaluate", "challenge", "saliency")
+    touched = {f"{stage}@{recipe}" for stage in judges for recipe in ("dynamic", "flow")}  # flow starts from dynamic
+    assert stages_run(swapped) == {"config", *touched, "flow", "report"}
     changes = json.loads(dvc(demo, "metrics", "diff", "--json", "on-cpu", "p-02"))["report/metrics.json"]
-    assert {path.split(".")[1] for path in changes} == {"dynamic"}
+    assert {path.split(".")[1] for path in changes} == {"dynamic", "flow"}
     assert "p-02" in dvc(demo, "exp", "show", "--md", "--only-changed")
     dvc(demo, "exp", "apply", "on-cpu")
     assert "accuracy-by-variant" in dvc(demo, "plots", "diff", "on-cpu", "p-02", "--json")

@@ -53,20 +53,19 @@ class AdversarialGallery:
 
     def record(self) -> dict[str, Any]:
         """`backgrounds`: the most fooling of each class; `robust` and `fragile`: the foregrounds that the fewest and
-        the most backgrounds fool, none of them in both. Empty lists where no foreground was rated.
+        the most backgrounds fool. Empty lists where no foreground was rated.
         """
         if not len(self._rows):
             return {"backgrounds": [], "robust": [], "fragile": []}
         order = np.argsort(self._fooled.mean(1), kind="stable")
-        shown = min(FOREGROUNDS, (len(order) + 1) // 2)
         return {
             "backgrounds": [
                 self._background(place, rank)
                 for label in range(CLASS_COUNT)
                 for rank, place in enumerate(self._most_fooling(label))
             ],
-            "robust": [self._foreground(row) for row in order[:shown]],
-            "fragile": [self._foreground(row) for row in order[: shown - 1 : -1][:shown]],
+            "robust": [self._foreground(row) for row in order[:FOREGROUNDS]],
+            "fragile": [self._foreground(row) for row in order[::-1][:FOREGROUNDS]],
         }
 
     def _most_fooling(self, label: int) -> Int64[np.ndarray, " b"]:

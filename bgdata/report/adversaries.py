@@ -1,5 +1,6 @@
 """The pictures of the challenge: the backgrounds that fool most, and the foregrounds that few or many fool."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,7 @@ def read_adversaries(sets: Path, record: Mapping[str, Any]) -> Adversaries:
 
     Raises InputError where a set lacks an image of it.
     """
+    record = {**record, **_apart(record["robust"], record["fragile"])}
     rows = [row for kind in ("backgrounds", "robust", "fragile") for row in record[kind]]
     composites = _composites(sets, [row["example"] for row in rows if row["example"] is not None])
 
@@ -71,6 +73,15 @@ def read_adversaries(sets: Path, record: Mapping[str, Any]) -> Adversaries:
         drawn("robust", _PHOTOS),
         drawn("fragile", _PHOTOS),
     )
+
+
+def _apart(robust: Sequence[Mapping[str, Any]], fragile: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Where few foregrounds were rated, one is in both lists: it stays where it comes earlier."""
+    first, last = ({row["id"]: rank for rank, row in enumerate(rows)} for rows in (robust, fragile))
+    return {
+        "robust": [row for row in robust if first[row["id"]] <= last.get(row["id"], math.inf)],
+        "fragile": [row for row in fragile if last[row["id"]] < first.get(row["id"], math.inf)],
+    }
 
 
 def _composites(sets: Path, examples: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], str]:

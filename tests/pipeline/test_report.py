@@ -17,7 +17,7 @@ from bgdata.errors import InputError
 from bgdata.io import decode_image, decode_mask, encode_jpeg, encode_mask
 from bgdata.labels import CLASS_FOLDERS, CLASS_NAMES
 from bgdata.report import words
-from bgdata.report.adversaries import read_adversaries
+from bgdata.report.adversaries import _apart, read_adversaries
 from bgdata.report.charts import curve_chart
 from bgdata.report.gallery import PICTURES, choose_photos, read_gallery
 from bgdata.report.numbers import HISTORY_COLUMNS, SEGMENTATION_SETS, Results, metrics
@@ -768,3 +768,10 @@ def test_provenance_tells_shared_from_single() -> None:
         {"v.torch": "2"},
         {"data": {"a": "x", "b": ""}, "p": {"a": "", "b": "0.5"}},
     )
+
+
+def test_no_foreground_is_shown_as_robust_and_as_fragile() -> None:
+    rows = [{"id": name} for name in "abc"]
+    shown = _apart(rows, rows[::-1])
+    assert [[row["id"] for row in shown[kind]] for kind in ("robust", "fragile")] == [["a", "b"], ["c"]]
+    assert _apart(rows[:1], rows[1:]) == {"robust": rows[:1], "fragile": rows[1:]}

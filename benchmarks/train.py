@@ -20,6 +20,7 @@ import resource
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -261,8 +262,9 @@ def _print_resnet50_steps(threads: int, memory: float) -> None:
 
 def _step_apart(count: int, precision: torch.dtype, threads: int) -> tuple[float, float]:
     """Seconds and peak memory (GiB) of one step, in a process of its own."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_step_resnet50, (count, precision, threads))
+    # A Pool would wait for ever for a process that the system killed for its memory; this one raises.
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_step_resnet50, count, precision, threads).result()
 
 
 def _step_resnet50(count: int, precision: torch.dtype, threads: int) -> tuple[float, float]:

@@ -19,24 +19,9 @@ from models.training.objectives import Objective, build_objective
 from models.training.parts import Batch
 from models.training.penalties import GradientPenalty
 from models.training.recipes import open_recipe
+from tests.models.test_training import SETTINGS as PLAIN
 
-SETTINGS = settings.LoopSettings(
-    arch="resnet10",
-    size=16,
-    epochs=2,
-    batch_size=12,
-    optimizer="sgd",
-    lr=0.02,
-    momentum=0.9,
-    weight_decay=1e-4,
-    warmup=0.2,
-    label_smoothing=0.1,
-    crop_scale=0.5,
-    flip=True,
-    jitter=0.2,
-    precision="float32",
-    compile=False,
-)
+SETTINGS = PLAIN.model_copy(update={"size": 16, "epochs": 2, "batch_size": 12})
 PARTS: dict[str, dict[str, Any]] = {
     "absolute": {"penalty": {"kind": "absolute", "weight": 10.0}},
     "proportional": {"penalty": {"kind": "proportional", "weight": 0.1}},

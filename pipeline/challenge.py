@@ -41,7 +41,8 @@ from pipeline._judging import (
     write_result,
 )
 from pipeline._parts import parse_part, run_parts
-from pipeline._stage import RUNS, SCORES, SETS, read_settings, run_checkpoints, run_stage, runtime, workspace
+from pipeline._stage import RUNS, SCORES, SETS, read_settings, run_checkpoints, run_stage, runtime
+from pipeline._workspace import workspace
 
 SPLIT = "val"
 

@@ -5,8 +5,9 @@ import json
 from pathlib import Path
 
 from bgdata.shards import write_text_whole
+from pipeline._read_params import read_params
+from pipeline._resolve_settings import resolve_settings
 from pipeline._stage import CONFIG, run_stage
-from pipeline.params import read_params, resolve_settings
 
 
 def main(_: argparse.Namespace) -> None:

@@ -11,7 +11,8 @@ from models.devices import resolve_device
 from models.digits.experiment import COLUMNS, compare_methods
 from models.digits.mnist import open_mnist
 from models.digits.settings import DigitsJob
-from pipeline._stage import DOWNLOADS, SCORES, read_settings, run_stage, runtime, workspace
+from pipeline._stage import DOWNLOADS, SCORES, read_settings, run_stage, runtime
+from pipeline._workspace import workspace
 
 
 def main(_: argparse.Namespace) -> None:

@@ -32,8 +32,8 @@ from pipeline._stage import (
     runtime,
     set_root,
     weights_manifests,
-    workspace,
 )
+from pipeline._workspace import workspace
 
 _READERS: Mapping[str, Callable[[Path], SegmentationSet]] = {"coco": CocoSet, "voc": VocSet, "davis": DavisSet}
 

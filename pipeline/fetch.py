@@ -10,7 +10,8 @@ from bgdata.ingest.candidates import LISTING, write_listing
 from bgdata.ingest.sources import open_source
 from bgdata.synthetic.settings import SyntheticSettings
 from bgdata.synthetic.tree import write_ilsvrc_tree
-from pipeline._stage import DOWNLOADS, RAW, photo_root, read_settings, run_stage, runtime, workspace
+from pipeline._stage import DOWNLOADS, RAW, photo_root, read_settings, run_stage, runtime
+from pipeline._workspace import workspace
 
 
 def main(_: argparse.Namespace) -> None:

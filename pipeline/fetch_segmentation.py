@@ -6,7 +6,8 @@ from pathlib import Path
 from bgdata.fetch.segmentation import download_set, write_set_listing
 from bgdata.ingest.candidates import LISTING
 from bgdata.synthetic.layouts import LAYOUTS
-from pipeline._stage import DOWNLOADS, RAW, read_settings, run_stage, runtime, set_root, workspace
+from pipeline._stage import DOWNLOADS, RAW, read_settings, run_stage, runtime, set_root
+from pipeline._workspace import workspace
 
 
 def main(arguments: argparse.Namespace) -> None:

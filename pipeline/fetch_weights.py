@@ -6,7 +6,8 @@ import json
 from bgdata.fetch.download import fetch_file
 from bgdata.fetch.sources import SOURCES
 from bgdata.shards import MANIFEST, write_text_whole
-from pipeline._stage import WEIGHTS, read_settings, run_stage, runtime, workspace
+from pipeline._stage import WEIGHTS, read_settings, run_stage, runtime
+from pipeline._workspace import workspace
 
 
 def main(arguments: argparse.Namespace) -> None:

@@ -12,7 +12,8 @@ from models.flow.diagnostics import diagnose, embed_swaps, open_flow
 from models.flow.picture import COLUMNS, LEGEND, sheet_rows
 from models.flow.swaps import SETS_READ, open_swaps
 from models.weights import file_sha256
-from pipeline._stage import RUNS, SCORES, SETS, read_settings, run_stage, runtime, workspace
+from pipeline._stage import RUNS, SCORES, SETS, read_settings, run_stage, runtime
+from pipeline._workspace import workspace
 
 _PICTURED = 6
 # Train photos that the Gaussian is fitted to, for each dimension of the embedding.

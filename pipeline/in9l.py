@@ -8,7 +8,8 @@ from bgdata.ingest.candidates import LISTING, check_listing
 from bgdata.ingest.filters import read_excluded
 from bgdata.ingest.sources import open_source
 from bgdata.shards import finish_set
-from pipeline._stage import RAW, SETS, photo_root, read_settings, run_stage, runtime, workspace
+from pipeline._stage import RAW, SETS, photo_root, read_settings, run_stage, runtime
+from pipeline._workspace import workspace
 
 
 def main(_: argparse.Namespace) -> None:

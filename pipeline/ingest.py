@@ -8,7 +8,8 @@ from bgdata.ingest.filters import read_excluded
 from bgdata.ingest.photos import GIVEN_MASKS, PHOTOS, ingest_photos
 from bgdata.ingest.settings import IngestSettings
 from bgdata.ingest.sources import open_source
-from pipeline._stage import RAW, SETS, photo_root, read_settings, run_stage, runtime, workspace
+from pipeline._stage import RAW, SETS, photo_root, read_settings, run_stage, runtime
+from pipeline._workspace import workspace
 
 
 def main(_: argparse.Namespace) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 from models.checkpoints import save_classifier
 from models.classifiers import build_classifier
 from models.training.settings import INIT
-from pipeline._stage import RUNS, read_settings, run_folder, run_stage, workspace
+from pipeline._stage import RUNS, read_settings, run_folder, run_stage
+from pipeline._workspace import workspace
 
 
 def main(_: argparse.Namespace) -> None:

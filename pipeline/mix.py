@@ -6,7 +6,8 @@ from bgdata.compose.mix import METHODS
 from bgdata.compose.mixed_sets import MixedSet
 from bgdata.compose.settings import MixSettings
 from bgdata.shards import MANIFEST
-from pipeline._stage import SETS, read_settings, run_stage, runtime, workspace
+from pipeline._stage import SETS, read_settings, run_stage, runtime
+from pipeline._workspace import workspace
 
 
 def main(arguments: argparse.Namespace) -> None:

@@ -6,7 +6,8 @@ from bgdata.compose.render import SETS as RENDERED
 from bgdata.compose.render import render_sets
 from bgdata.compose.settings import RenderSettings
 from bgdata.shards import MANIFEST
-from pipeline._stage import SETS, read_settings, run_stage, runtime, workspace
+from pipeline._stage import SETS, read_settings, run_stage, runtime
+from pipeline._workspace import workspace
 
 
 def main(_: argparse.Namespace) -> None:

@@ -12,7 +12,8 @@ from models.evaluation.saliency import SETS_READ, open_pairs, saliency_score
 from models.evaluation.saliency_sheet import sheet_columns, sheet_rows
 from models.weights import file_sha256
 from models.zoo.judged import judged_classifier
-from pipeline._stage import RUNS, SCORES, SETS, read_settings, run_stage, runtime, workspace
+from pipeline._stage import RUNS, SCORES, SETS, read_settings, run_stage, runtime
+from pipeline._workspace import workspace
 
 SPLIT = "val"
 

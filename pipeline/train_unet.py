@@ -11,7 +11,8 @@ from models.unet.checkpoints import save_unet
 from models.unet.settings import UNetJob
 from models.unet.train import fit_unet
 from models.weights import file_sha256
-from pipeline._stage import RUNS, SETS, read_settings, run_stage, runtime, workspace
+from pipeline._stage import RUNS, SETS, read_settings, run_stage, runtime
+from pipeline._workspace import workspace
 
 
 def main(_: argparse.Namespace) -> None:

@@ -8,7 +8,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from bgdata.errors import InputError
-from pipeline.params import PROFILES, read_params, resolve_settings
+from pipeline._read_params import read_params
+from pipeline._resolve_settings import resolve_settings
+from pipeline.params import PROFILES
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 Edit = Callable[[dict[str, Any]], None]

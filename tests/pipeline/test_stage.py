@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from bgdata.errors import InputError
-from pipeline._stage import run_stage, workspace
+from pipeline._stage import run_stage
+from pipeline._workspace import workspace
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -83,7 +84,7 @@ def test_two_writers_never_share_a_workspace() -> None:
     code = """
         import time
         from pathlib import Path
-        from pipeline._stage import workspace
+        from pipeline._workspace import workspace
         with workspace("s", settings={}, inputs={}, outs={}):
             Path("ready").touch()
             time.sleep(60)

@@ -1,0 +1,87 @@
+"""From the whole of params.yaml to what each stage and item reads of it."""
+
+from typing import Any
+
+from models.segmenters.settings import SECTIONS, Method
+from models.training.settings import RecipeSettings
+from pipeline.params import BERT, SEGMENTATION_SETS, WEIGHTS, Params
+
+
+def resolve_settings(params: Params) -> dict[str, Any]:
+    """The settings of each stage and item, by the name of its file: only what it uses, so only its changes rerun it."""
+    seed = {"seed": params.seed}
+    source = params.fetch.source
+    encoding = {"jpeg_quality": params.render.jpeg_quality, "images_per_shard": params.render.images_per_shard}
+    resolved: dict[str, Any] = {
+        "runtime": params.runtime.model_dump(),
+        "fetch": params.fetch.model_dump(include={"source", source}) | seed,
+        "ingest": params.ingest.model_dump() | {"source": source} | seed,
+        "segment": _segmenters(params, {params.segment.method}) | {"method": params.segment.method} | seed,
+        "train_unet": {"unet": params.unet.model_dump(exclude={"train"}) if params.unet.train else None} | seed,
+        "render": params.render.model_dump() | seed,
+        "challenge": params.challenge.model_dump() | seed,
+        "saliency": params.saliency.model_dump() | seed,
+        "report": {"mix": list(params.mix), "source": source} | seed,
+        "flow": {"recipes": [name for name, recipe in params.recipes.items() if recipe.flow is not None]} | seed,
+    }
+    resolved |= {f"weights-{name}": {"wanted": name in _wanted_weights(params)} for name in WEIGHTS}
+    resolved |= _segmentation_settings(params)
+    for method, mix in params.mix.items():
+        resolved[f"mix-{method}"] = {"mix": mix.model_dump()} | encoding | seed
+    resolved["in9l"] = _in9l(params)
+    seeds = {"seeds": params.seeds}
+    resolved["digits"] = {"digits": params.digits.model_dump()} | seed | seeds
+    resolved["init"] = params.train.model_dump(include={"arch", "weights", "size"}) | seeds
+    recipes = {name: _training(name, recipe, params) for name, recipe in params.recipes.items()}
+    resolved |= {f"train-{name}": recipe | seeds for name, recipe in recipes.items()}
+    resolved["report"] |= {"recipes": recipes} | seeds
+    return resolved
+
+
+def _in9l(params: Params) -> dict[str, Any] | None:
+    """The settings of the in9l stage; None where no recipe trains on that set."""
+    if all(recipe.data != "in9l" for recipe in params.recipes.values()):
+        return None
+    sifting = params.ingest.model_dump(include={"exclude_ids", "max_unreadable"})
+    looks = params.render.model_dump(include={"resize", "size", "jpeg_quality", "images_per_shard"})
+    return {"source": params.fetch.source} | sifting | looks
+
+
+def _training(name: str, recipe: RecipeSettings, params: Params) -> dict[str, Any]:
+    """The settings of one recipe: its own where it has them, else those of `train`; p as a number."""
+    resolved: dict[str, Any] = {"name": name} | recipe.model_dump(exclude={"train"})
+    if recipe.background is not None and recipe.background.p == "train.p":
+        resolved["background"]["p"] = params.train.p
+    own = recipe.train.model_dump(exclude_none=True)
+    return {"recipe": resolved, "train": params.train.model_dump(exclude={"weights", "p"}) | own}
+
+
+def _segmentation_settings(params: Params) -> dict[str, Any]:
+    """The settings of `fetch_segmentation` and `evaluate_segmentation`, by set."""
+    judging, seed = params.evaluate_segmentation, {"seed": params.seed}
+    resolved: dict[str, Any] = {}
+    for name, source in (judging.sources.model_dump() | {"photos": "ingest"}).items():
+        judged = {"source": source, "samples": judging.samples, "methods": judging.methods}
+        sections = _segmenters(params, set(judging.methods))
+        resolved[f"evaluate_segmentation-{name}"] = judged | {"segment": sections} | seed
+        drawn = params.fetch.synthetic.model_dump(include={"size", "difficulty"})
+        scenes = {"images": judging.synthetic_images} | drawn if source == "synthetic" else {}
+        if name in SEGMENTATION_SETS:
+            resolved[f"fetch-{name}"] = {"source": source, "scenes": scenes} | seed
+    return resolved
+
+
+def _segmenters(params: Params, methods: set[Method]) -> dict[str, Any]:
+    """`segment` with the sections that these methods read."""
+    sections = {section for method in methods for section in SECTIONS[method]}
+    return params.segment.model_dump(include=sections | {"clean", "quality"})
+
+
+def _wanted_weights(params: Params) -> set[str]:
+    """The sources of weights that the methods in use need."""
+    # The judged ones even where all public sets are left out: they meet the masks that came with the photos.
+    methods = {params.segment.method, *params.evaluate_segmentation.methods}
+    wanted: set[str] = {params.segment.sam.model} if methods & {"grounded_sam", "sam_boxes"} else set()
+    if "grounded_sam" in methods:
+        wanted |= {params.segment.grounding_dino.model, BERT}
+    return wanted

@@ -1,0 +1,131 @@
+"""Where a stage works: a scratch folder in which a killed one goes on where it was, published when it ends."""
+
+import errno
+import hashlib
+import json
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from bgdata.errors import InputError
+from bgdata.shards import PARTS, write_text_whole
+from pipeline._stage import work_base
+
+_DONE = "done"
+
+
+@contextmanager
+def workspace(stage: str, *, settings: Any, inputs: Mapping[str, Path], outs: Mapping[str, Path]) -> Iterator[Path]:
+    """A scratch folder in which a killed stage goes on where it was, published to `outs` when the block ends well.
+
+    `inputs` are files whose bytes identify what is read (manifests); with the settings and the project modules that the
+    stage has imported they make the fingerprint: another fingerprint starts anew. `outs` maps names in the scratch
+    folder to where they go. Files are linked, not moved, and the folder stays until DVC has recorded the outs: a
+    kill in between loses nothing.
+    """
+    base = work_base()
+    _sweep(base)
+    folder = base / stage
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=5)
+    except Timeout:
+        raise InputError(f"another process is running {stage} in {folder}: wait for it to end, or stop it") from None
+    with lock:
+        work = folder / _fingerprint(settings, inputs)
+        for stale in folder.iterdir():
+            if stale.name.startswith(".gone-"):
+                shutil.rmtree(stale, ignore_errors=True)
+            elif stale.is_dir() and stale != work:
+                _remove(stale)
+        work.mkdir(exist_ok=True)
+        (work / _DONE).unlink(missing_ok=True)
+        yield work
+        for name, out in outs.items():
+            _publish(work / name, out)
+        write_text_whole(work / _DONE, json.dumps({str(out): _size(out) for out in outs.values()}))
+
+
+def _fingerprint(settings: Any, inputs: Mapping[str, Path]) -> str:
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    for name, path in sorted(inputs.items()):
+        if not path.is_file():
+            raise InputError(f"{path} is missing: run the stage that makes it first (`dvc repro` does)")
+        digest.update(f"\0{name}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+    root = Path(__file__).resolve().parent.parent
+    files = {Path(file) for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None))}
+    for file in sorted(path for path in files if path.suffix == ".py" and path.is_relative_to(root)):
+        parts = file.relative_to(root).parts
+        if parts[0] in ("bgdata", "models", "pipeline"):
+            digest.update(b"\0" + "/".join(parts).encode() + hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()[:12]
+
+
+def _publish(source: Path, out: Path) -> None:
+    if not source.is_dir():
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.unlink(missing_ok=True)
+        _link(source, out)
+        return
+    if out.exists():
+        shutil.rmtree(out)
+    for path in sorted(source.rglob("*")):
+        place = path.relative_to(source)
+        if path.is_file() and PARTS not in place.parts and path.suffix != ".tmp":
+            (out / place).parent.mkdir(parents=True, exist_ok=True)
+            _link(path, out / place)
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP):
+            raise
+        shutil.copy2(source, target)
+
+
+def _sweep(base: Path) -> None:
+    """Remove the scratch folders whose outs DVC has recorded: dvc.lock is younger, and has them at their size."""
+    lock_file = Path("dvc.lock")
+    if not lock_file.is_file():
+        return
+    recorded, text = lock_file.stat().st_mtime, lock_file.read_text()
+    for done in base.glob(f"*/*/{_DONE}"):
+        try:
+            sizes = json.loads(done.read_text()) if done.stat().st_mtime < recorded else None
+        except FileNotFoundError:  # another stage sweeps at the same time
+            continue
+        if sizes is not None and all(_is_recorded(out, size, text) for out, size in sizes.items()):
+            _remove(done.parent)
+
+
+def _is_recorded(out: str, size: int, lock_text: str) -> bool:
+    entry = rf"- path: {re.escape(out)}\n(?: +(?:hash|md5): .*\n)* +size: {size}\n"
+    return re.search(entry, lock_text) is not None
+
+
+def _size(out: Path) -> int:
+    files = [path for path in out.rglob("*") if path.is_file()] if out.is_dir() else [out]
+    return sum(path.stat().st_size for path in files)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a scratch folder; a kill in between leaves nothing that a later run could take for finished."""
+    gone = folder.with_name(f".gone-{folder.name}")
+    try:
+        folder.rename(gone)
+    except FileNotFoundError:
+        return
+    except OSError:  # an earlier removal was cut short
+        shutil.rmtree(gone, ignore_errors=True)
+        folder.rename(gone)
+    shutil.rmtree(gone, ignore_errors=True)

@@ -1,10 +1,9 @@
-"""Classifiers: torchvision's networks, with resizing and normalisation inside."""
+"""Classifiers: networks of torchvision and timm, with resizing and normalisation inside."""
 
-import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
 
 import torch
 import torch.nn.functional as F  # noqa: N812  # the name that everyone knows it by
@@ -16,12 +15,15 @@ from torchvision.models.resnet import BasicBlock, ResNet
 from bgdata.errors import InputError
 from bgdata.labels import CLASS_COUNT
 from models.heads import head_keys, replace_head
+from models.libraries import published, resolve_name
 from models.weights import load_weights, read_torch_file
 
 # ImageNet-9's own statistics (Xiao et al. 2021, the evaluator's for nine-class models).
 MEAN = (0.4717, 0.4499, 0.3837)
 STD = (0.2600, 0.2516, 0.2575)
 
+# Small networks of our own: how many of ResNet-18's stages they have, each with one block.
+_SMALL = {"resnet8": 3, "resnet10": 4}
 # These return several outputs while training, or accept one image size only.
 _UNFIT = ("googlenet", "inception_v3", "maxvit_t")
 
@@ -92,11 +94,11 @@ def build_classifier(
     head: Mapping[str, Any] | None = None,
     seed: int = 0,
 ) -> Classifier:
-    """A classifier by name: `resnet10` (one basic block a stage) or one of torchvision's.
+    """A classifier by name: `resnet8` or `resnet10`, torchvision's or timm's (`timm:resnet26d`).
 
-    `weights` is a local file (a state dict, or one under `state_dict`) or the name of torchvision's (IMAGENET1K_V2); a
-    head for another number of classes is replaced by a new one, anything else must fit. `head` takes the place of the
-    network's own. `seed` draws what is new.
+    `weights` is a local file (a state dict, or one under `state_dict`) or the name of published ones (torchvision's
+    IMAGENET1K_V2, timm's a1_in1k); a head for another number of classes is replaced by a new one, anything else must
+    fit. `head` takes the place of the network's own. `seed` draws what is new.
 
     Raises InputError where the name is unknown or the weights do not fit, listing the keys.
     """
@@ -105,37 +107,70 @@ def build_classifier(
         network = _build_network(arch, classes, input_size)
         classifier = Classifier(network, arch=arch, classes=classes, input_size=input_size)
         if weights is not None:
-            load_weights(network, _start_weights(arch, weights), source=weights, resizable=head_keys(network))
+            state = _start_weights(arch, weights, input_size)
+            load_weights(network, state, source=weights, resizable=head_keys(network))
         if head is not None:
             classifier.replace_head(head)
     return classifier.to(memory_format=torch.channels_last)
 
 
 def _build_network(arch: str, classes: int, input_size: int) -> nn.Module:
-    if arch == "resnet10":
-        return ResNet(BasicBlock, [1, 1, 1, 1], num_classes=classes)
-    known = [name for name in torchvision.models.list_models(torchvision.models) if name not in _UNFIT]
-    if arch not in known:
-        close = ", ".join(difflib.get_close_matches(arch, [*known, "resnet10"])) or "resnet10, resnet50"
-        raise InputError(f"no classifier is called {arch!r}: try {close} (train.arch takes torchvision's names)")
-    sized = {"image_size": input_size} if arch.startswith("vit_") else {}
-    return torchvision.models.get_model(arch, weights=None, num_classes=classes, **sized)
+    if arch in _SMALL:
+        return _build_small(_SMALL[arch], classes)
+    library, name = resolve_name(arch, without=_UNFIT, ours=_SMALL)
+    if library == "timm":
+        return _build_timm(name, input_size, num_classes=classes)
+    sized = {"image_size": input_size} if name.startswith("vit_") else {}
+    return torchvision.models.get_model(name, weights=None, num_classes=classes, **sized)
 
 
-def _start_weights(arch: str, weights: str) -> Mapping[str, Tensor]:
-    named = {} if arch == "resnet10" else torchvision.models.get_model_weights(arch).__members__
-    if weights in named:
-        try:
-            return named[weights].get_state_dict(progress=False, check_hash=True)
-        except (URLError, OSError) as error:
-            raise InputError(
-                f"the weights {weights} of {arch} could not be downloaded ({error}): give a local file as train.weights"
-            ) from None
+def _build_small(stages: int, classes: int) -> nn.Module:
+    """One basic block a stage; at 64 pixels the fourth stage sees four places, and is most of the weights."""
+    network = ResNet(BasicBlock, [1, 1, 1, 1], num_classes=classes)
+    if stages == 3:
+        network.layer4 = nn.Identity()
+        network.fc = nn.Linear(network.fc.in_features // 2, classes)
+    return network
+
+
+def _build_timm(name: str, input_size: int, **how: Any) -> nn.Module:
+    """A network of timm's; one that is made for a size is made for this one, position embeddings resampled."""
+    import timm  # here, as it takes seconds, and most classifiers are not its
+    from timm.models import get_pretrained_cfg
+
+    settings = get_pretrained_cfg(name)
+    if settings is not None and settings.fixed_input_size:
+        how["img_size"] = input_size
+    return timm.create_model(name, **how)
+
+
+def _start_weights(arch: str, weights: str, input_size: int) -> Mapping[str, Tensor]:
+    names = _published_weights(arch, input_size)
+    if weights in names:
+        return published(names[weights], arch, weights)
     if not Path(weights).is_file():
-        names = f", nor one of torchvision's for {arch} ({', '.join(named)})" if named else ""
-        raise InputError(f"train.weights is {weights!r}, which is no file{names}")
+        listed = f", nor one of those published for {arch} ({', '.join(names)})" if names else ""
+        raise InputError(f"train.weights is {weights!r}, which is no file{listed}")
     content = read_torch_file(Path(weights))
     state = content.get("state_dict", content) if isinstance(content, dict) else None
     if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise InputError(f"{weights} holds no state dict (names to tensors), at its top or under 'state_dict'")
     return state
+
+
+def _published_weights(arch: str, input_size: int) -> dict[str, Callable[[], Mapping[str, Tensor]]]:
+    """What downloads each of a network's published weights, by their names."""
+    if arch in _SMALL:
+        return {}
+    library, name = resolve_name(arch)
+    if library == "torchvision":
+        found = torchvision.models.get_model_weights(name).__members__
+        return {key: partial(of.get_state_dict, progress=False, check_hash=True) for key, of in found.items()}
+    from timm.models import get_arch_pretrained_cfgs
+
+    tagged = {full.partition(".")[2]: full for full in get_arch_pretrained_cfgs(name)}
+    return {tag: partial(_download_timm, full, input_size) for tag, full in tagged.items()}
+
+
+def _download_timm(name: str, input_size: int) -> Mapping[str, Tensor]:
+    return _build_timm(name, input_size, pretrained=True).state_dict()

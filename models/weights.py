@@ -2,10 +2,12 @@
 
 import hashlib
 import pickle
+import platform
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -56,6 +58,34 @@ def load_weights(
         listed = "; ".join(f"{fault}: {_listing(keys)}" for fault, keys in faults.items() if keys)
         raise InputError(f"the weights of {source} do not fit the network: {listed}")
     network.load_state_dict(state)
+
+
+def save_network(
+    path: Path, network: nn.Module, record: Mapping[str, Any], *, versions: Mapping[str, str]
+) -> dict[str, Any]:
+    """Write a network's weights with their record; returns the record with `versions` of libraries and Python's.
+
+    The file is written whole, and its bytes depend on the content alone.
+    """
+    built = {"python": platform.python_version(), "torch": str(torch.__version__), "numpy": np.__version__}
+    complete = {**record, "versions": built | dict(versions)}
+    state = {key: value.cpu().contiguous() for key, value in network.state_dict().items()}
+    save_whole({"state_dict": state, **complete}, path)
+    return complete
+
+
+def read_network(path: Path, needed: Collection[str], *, stage: str, advice: str) -> tuple[dict[str, Tensor], Any]:
+    """The weights that `save_network` wrote, and their record.
+
+    Raises InputError where the file is missing, broken or holds code, or where its record lacks what is needed: then
+    another program than `stage` wrote it, and `advice` says what to do.
+    """
+    content = read_torch_file(path)
+    wanted = ("state_dict", *needed)
+    missing = [key for key in wanted if not isinstance(content, dict) or key not in content]
+    if missing:
+        raise InputError(f"{path} was not written by the {stage} stage (it lacks {', '.join(missing)}): {advice}")
+    return content.pop("state_dict"), content
 
 
 def save_whole(content: Any, path: Path) -> None:

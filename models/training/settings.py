@@ -232,7 +232,7 @@ class RecipeSettings(Settings):
 class LoopSettings(Settings):
     """What the loop reads."""
 
-    arch: str = Field(description="resnet10, or a classifier of torchvision (resnet50, ...)")
+    arch: str = Field(description="resnet8, resnet10, or a name of torchvision's (resnet50) or timm's (timm:resnet26d)")
     size: int = Field(ge=16, description="side of the network's input, pixels")
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=2)
@@ -252,7 +252,9 @@ class LoopSettings(Settings):
 class TrainSettings(LoopSettings):
     """`train`: what all recipes share."""
 
-    weights: str | None = Field(description="start weights: a local file, a torchvision name (IMAGENET1K_V2), or null")
+    weights: str | None = Field(
+        description="start weights: a local file, the name of published ones (IMAGENET1K_V2; timm's: a1_in1k), or null"
+    )
     p: Share = Field(description="the probability of recipes whose background.p is train.p")
 
 

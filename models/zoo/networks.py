@@ -1,6 +1,5 @@
 """Networks by name, of torchvision or timm, with the preprocessing that their publishers name."""
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,9 +8,8 @@ import torchvision
 from torch import nn
 
 from bgdata.errors import InputError
+from models.libraries import published, resolve_name
 from models.zoo.judged import IMAGENET_CLASSES, IMAGENET_MEAN, IMAGENET_STD
-
-LIBRARIES = ("torchvision", "timm")
 
 
 @dataclass(frozen=True)
@@ -35,36 +33,13 @@ def build_network(name: str, *, classes: int, weights: str | None = None) -> Nam
 
     Raises InputError where a name is unknown, or the weights cannot be downloaded.
     """
-    library, arch = _resolve(name)
+    library, arch = resolve_name(name)
     if weights is not None and classes != IMAGENET_CLASSES:
         raise InputError(
             f"pretrained {arch} has {IMAGENET_CLASSES} classes, {classes} were asked for: give a checkpoint"
         )
     build = _build_torchvision if library == "torchvision" else _build_timm
     return build(arch, classes, weights)
-
-
-def _resolve(name: str) -> tuple[str, str]:
-    library, _, arch = name.rpartition(":")
-    if library and library not in LIBRARIES:
-        raise InputError(f"{name!r} names no library: expected torchvision:NAME or timm:NAME")
-    known: list[str] = []
-    for candidate in (library,) if library else LIBRARIES:
-        known += _list_names(candidate)
-        if arch.split(".")[0] in known:
-            return candidate, arch
-    close = difflib.get_close_matches(arch, known)
-    raise InputError(
-        f"no classifier is called {name!r}: try {', '.join(close) or 'resnet50'} (torchvision's or timm's)"
-    )
-
-
-def _list_names(library: str) -> list[str]:
-    if library == "torchvision":
-        return torchvision.models.list_models(torchvision.models)
-    import timm  # here, as it takes seconds, and most models are not its
-
-    return timm.list_models()
 
 
 def _build_torchvision(arch: str, classes: int, weights: str | None) -> NamedNetwork:
@@ -77,7 +52,7 @@ def _build_torchvision(arch: str, classes: int, weights: str | None) -> NamedNet
             f"torchvision has no weights {weights!r} for {arch}: expected one of {', '.join(named.__members__)}"
         )
     chosen = named["DEFAULT" if weights == "default" else weights]
-    network = _download(lambda: torchvision.models.get_model(arch, weights=chosen), arch, chosen.name)
+    network = published(lambda: torchvision.models.get_model(arch, weights=chosen), arch, chosen.name)
     preparation = chosen.transforms()
     side = int(preparation.crop_size[0])
     return NamedNetwork(
@@ -93,7 +68,7 @@ def _build_timm(arch: str, classes: int, weights: str | None) -> NamedNetwork:
     if weights is None:
         network = timm.create_model(name, pretrained=False, num_classes=classes)
     else:
-        network = _download(lambda: timm.create_model(name, pretrained=True), arch, weights)
+        network = published(lambda: timm.create_model(name, pretrained=True), arch, weights)
     config: Mapping[str, Any] = resolve_model_data_config(network)  # type: ignore[no-untyped-call]
     tag = getattr(network, "pretrained_cfg", {}).get("tag") if weights is not None else None
     return NamedNetwork(
@@ -105,14 +80,3 @@ def _build_timm(arch: str, classes: int, weights: str | None) -> NamedNetwork:
         tuple(config["std"]),
         int(config["input_size"][-1]),
     )
-
-
-def _download(build: Any, arch: str, weights: str) -> nn.Module:
-    try:
-        return build()
-    except Exception as error:  # hubs raise what they like: urllib's, requests', their own
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(
-            f"the weights {weights} of {arch} could not be loaded ({first}): "
-            "download them elsewhere and give them as a checkpoint"
-        ) from None

@@ -1,10 +1,13 @@
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import timm
 import torch
 import torch.nn.functional as F  # noqa: N812
+from torch import nn
 
 from bgdata.errors import InputError
 from bgdata.geometry import resize_pixels
@@ -61,8 +64,66 @@ def test_resnet50_learns_a_step_from_random_weights() -> None:
     assert not torch.equal(before, classifier.network.fc.weight)
 
 
+def test_the_small_networks_differ_by_one_stage() -> None:
+    small, large = (build_classifier(arch, input_size=64) for arch in ("resnet8", "resnet10"))
+    assert small(torch.rand(2, 3, 64, 64)).shape == large(torch.rand(2, 3, 64, 64)).shape == (2, 9)
+    others = {name for name in large.state_dict() if "layer4" not in name}
+    assert small.state_dict().keys() == others
+
+
 def test_vit_takes_the_input_size() -> None:
     assert build_classifier("vit_b_32", input_size=64).eval()(torch.rand(1, 3, 96, 96)).shape == (1, 9)
+
+
+@pytest.mark.parametrize("arch", ["timm:test_resnet", "timm:test_vit", "test_efficientnet"])
+def test_timms_networks_learn_at_the_input_size(arch: str) -> None:
+    classifier = build_classifier(arch, input_size=48)
+    before = {name: classifier.get_parameter(name).detach().clone() for name in classifier.head_names}
+    assert before
+    optimizer = torch.optim.SGD(classifier.parameters(), lr=0.1)
+    logits = classifier(torch.rand(4, 3, 96, 96))
+    assert logits.shape == (4, 9)
+    F.cross_entropy(logits, torch.tensor([0, 1, 2, 3])).backward()
+    optimizer.step()
+    assert not any(torch.equal(value, classifier.get_parameter(name)) for name, value in before.items())
+
+
+@pytest.mark.parametrize("arch", ["timm:test_resnet", "timm:test_vit"])
+def test_timms_published_weights_come_without_their_head(arch: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub: dict[str, torch.Tensor] = {}
+    create = timm.create_model
+
+    def from_hub(name: str, *, pretrained: bool = False, **how: Any) -> nn.Module:
+        network = create(name, **how)
+        if pretrained:
+            hub.update(network.state_dict())
+        return network
+
+    monkeypatch.setattr(timm, "create_model", from_hub)
+    classifier = build_classifier(arch, input_size=48, weights="r160_in1k", seed=4)
+    assert hub
+    fresh = build_classifier(arch, input_size=48, seed=4).state_dict()
+    for name, value in classifier.state_dict().items():
+        expected = fresh[name] if name in classifier.head_names else hub[name.removeprefix("network.")]
+        assert torch.equal(value, expected), name
+
+
+def test_weights_that_the_hub_does_not_give_get_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    create = timm.create_model
+
+    def offline(name: str, *, pretrained: bool = False, **how: Any) -> nn.Module:
+        if pretrained:
+            raise OSError("no route to the hub")
+        return create(name, **how)
+
+    monkeypatch.setattr(timm, "create_model", offline)
+    message = r"weights r160_in1k of timm:test_resnet could not be loaded \(no route to the hub\): .* a local file"
+    with pytest.raises(InputError, match=message):
+        build_classifier("timm:test_resnet", input_size=32, weights="r160_in1k")
+    with pytest.raises(
+        InputError, match=r"which is no file, nor one of those published for timm:test_resnet \(r160_in1k"
+    ):
+        build_classifier("timm:test_resnet", input_size=32, weights="a1_in1k")
 
 
 @pytest.mark.parametrize("wrap", [dict, lambda state: {"state_dict": state, "epoch": 3}])
@@ -112,5 +173,5 @@ def test_files_that_are_no_weights_get_a_sentence(tmp_path: Path) -> None:
 def test_unknown_names_get_a_sentence() -> None:
     with pytest.raises(InputError, match=r"no classifier is called 'resnet5': try .*resnet50"):
         build_classifier("resnet5", input_size=32)
-    with pytest.raises(InputError, match=r"which is no file, nor one of torchvision's for resnet50 .*IMAGENET1K_V2"):
+    with pytest.raises(InputError, match=r"which is no file, nor one of those published for resnet50 .*IMAGENET1K_V2"):
         build_classifier("resnet50", input_size=32, weights="IMAGENET_V2")

@@ -46,6 +46,11 @@ def _cpu_computes_bfloat16() -> bool:
     return torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
 
 
+def autocast(device: torch.device, precision: torch.dtype) -> torch.autocast:
+    """Multiply in `precision` inside the block, where it is not float32."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == torch.bfloat16)
+
+
 @contextmanager
 def exact_arithmetic() -> Iterator[None]:
     """cuDNN deterministic and in full float32 (no TF32) inside the block; the CPU is both anyway."""

@@ -14,10 +14,12 @@ from models.checkpoints import load_classifier, save_classifier
 from models.devices import resolve_device, resolve_precision
 from models.training.distributed import first_ones, is_first, process_group
 from models.training.recipes import sets_read
-from models.training.run import train_recipe
+from models.training.run import Run
 from models.training.settings import TrainJob
+from models.training.train import train_recipe
 from models.weights import file_sha256
-from pipeline._stage import RUNS, SETS, pixel_cache, read_settings, run_folder, run_stage, runtime, workspace
+from pipeline._stage import RUNS, SETS, pixel_cache, read_settings, run_folder, run_stage, runtime
+from pipeline._workspace import workspace
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -68,11 +70,8 @@ def _train(
         classifier,
         job.recipe,
         job.train,
-        SETS,
-        seed=seed,
-        device=device,
-        precision=precision,
-        folder=state,
+        Run(seed, device, precision, state),
+        sets=SETS,
         pixels=pixel_cache(),
         workers=runtime()["workers"],
     )

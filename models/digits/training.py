@@ -17,6 +17,7 @@ from models.training.objectives import Objective
 from models.training.parts import Averaging, Treatment
 from models.training.penalties import build_penalty
 from models.training.recipes import Recipe
+from models.training.run import Run
 from models.training.settings import LoopSettings, PenaltySettings
 
 
@@ -39,11 +40,8 @@ def train_on_digits(
         classifier,
         _recipe(train, penalty),
         _loop_settings(settings),
+        Run(seed, device, torch.float32, folder),
         validation=(validation.images, validation.labels),
-        seed=seed,
-        device=device,
-        precision=torch.float32,
-        folder=folder,
         label=label,
     )
     return classifier, history

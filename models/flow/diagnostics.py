@@ -12,9 +12,10 @@ from torch import Generator, Tensor
 from bgdata.errors import InputError
 from models.classifiers import Classifier
 from models.flow.density import coverage, gaussian_log_prob, normality, two_sample_test
-from models.flow.features import generator_of, image_features, take_apart
+from models.flow.features import image_features, take_apart
 from models.flow.network import FlowHead, vote
 from models.flow.swaps import Swaps
+from models.training.batches import generator_of
 
 Z_COUNTS = (1, 4, 16, 64)
 LEVELS = (0.5, 0.8, 0.95)

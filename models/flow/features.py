@@ -2,22 +2,21 @@
 
 import copy
 import dataclasses
-from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float32, UInt8
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 from tqdm import tqdm
 
-from bgdata.randomness import image_generator
 from models.classifiers import Classifier
-from models.devices import exact_arithmetic
+from models.devices import autocast, exact_arithmetic
 from models.flow.network import FlowHead
 from models.heads import find_head
+from models.training.batches import augmented, generator_of
 from models.training.data import as_batch
-from models.training.loop import augmented, autocast
 from models.training.recipes import Recipe
+from models.training.run import Run
 from models.training.settings import LoopSettings
 
 
@@ -36,21 +35,19 @@ def paired_features(
     backbone: Classifier,
     recipe: Recipe,
     settings: LoopSettings,
+    run: Run,
     *,
     copies: int,
-    seed: int,
-    precision: torch.dtype,
-    folder: Path,
     label: str,
 ) -> list[Float32[np.ndarray, "n 2 d"]]:
     """For each copy the features of every photo and of itself as `recipe` treats it, under one and the same crop.
 
-    Mapped from `folder`, where a killed run finds the copies that it finished.
+    Mapped from `run.folder`, where a killed run finds the copies that it finished.
     """
-    paths = [folder / f"features-{number}.npy" for number in range(copies)]
+    paths = [run.folder / f"features-{number}.npy" for number in range(copies)]
     for number, path in enumerate(paths):
         if not path.is_file():
-            found = _view(backbone, recipe, settings, number, seed, precision=precision, label=label)
+            found = _view(backbone, recipe, settings, run, number=number, label=label)
             partial = path.with_name(f"{path.name}.tmp")
             with partial.open("wb") as file:
                 np.save(file, found)
@@ -69,30 +66,24 @@ def image_features(
     return torch.cat(parts)
 
 
-def generator_of(seed: int, name: str, purpose: str) -> Generator:
-    """A CPU generator for one name and purpose."""
-    return Generator().manual_seed(int(image_generator(seed, name, purpose).integers(2**63)))
-
-
 def _view(
     backbone: Classifier,
     recipe: Recipe,
     settings: LoopSettings,
-    number: int,
-    seed: int,
+    run: Run,
     *,
-    precision: torch.dtype,
+    number: int,
     label: str,
 ) -> Float32[np.ndarray, "n 2 d"]:
     """One copy of all photos."""
-    background, crops = (generator_of(seed, f"copy {number}", word) for word in ("background", "augment"))
+    background, crops = (generator_of(run.seed, f"copy {number}", word) for word in ("background", "augment"))
     count, size, parts = len(recipe.data.pixels), settings.batch_size, []
     for start in tqdm(range(0, count, size), desc=f"{label}, copy {number + 1}", unit="batch", mininterval=1.0):
         drawn = recipe.data.draw(np.arange(start, min(start + size, count)))
         pair = dataclasses.replace(drawn, masks=None, twins=recipe.treat(drawn, background).images)
-        batch = augmented(pair, recipe.data.targets, crops, settings, device=backbone.mean.device)
+        batch = augmented(pair, recipe.data.targets, crops, settings, device=run.device)
         assert batch.twins is not None
-        found = _features(backbone, torch.cat((batch.images, batch.twins)), precision)
+        found = _features(backbone, torch.cat((batch.images, batch.twins)), run.precision)
         parts.append(found.view(2, len(drawn.indices), -1).transpose(0, 1))
     return torch.cat(parts).numpy()
 

@@ -16,11 +16,13 @@ from tqdm import tqdm
 from bgdata.errors import InputError
 from models.classifiers import Classifier
 from models.devices import exact_arithmetic
-from models.flow.features import generator_of, image_features, paired_features, take_apart
+from models.flow.features import image_features, paired_features, take_apart
 from models.flow.network import FlowHead
+from models.training.batches import full_batches, generator_of
 from models.training.distributed import process_count
 from models.training.orders import Order
 from models.training.recipes import open_recipe, open_validation
+from models.training.run import Run
 from models.training.schedule import learning_rate
 from models.training.settings import BackgroundSettings, FlowSettings, LoopSettings, NamedRecipe
 from models.training.tuning import count_parameters
@@ -56,12 +58,9 @@ def fit_flow(
     classifier: Classifier,
     recipe: NamedRecipe,
     settings: LoopSettings,
-    sets: Path,
+    run: Run,
     *,
-    seed: int,
-    device: torch.device,
-    precision: torch.dtype,
-    folder: Path,
+    sets: Path,
     pixels: Path,
     workers: int,
 ) -> tuple[list[dict[str, Any]], dict[str, int]]:
@@ -76,14 +75,12 @@ def fit_flow(
     assert recipe.flow is not None
     if process_count() > 1:
         raise InputError(f"the flow of recipes.{recipe.name} trains in one process: start it without torchrun")
-    _add_head(classifier, recipe.flow, seed=seed)
+    _add_head(classifier, recipe.flow, seed=run.seed)
     parameters = count_parameters(classifier)
-    backbone, head = take_apart(classifier.to(device))
-    examples = _open_examples(
-        backbone, recipe, settings, sets, seed=seed, precision=precision, folder=folder, pixels=pixels, workers=workers
-    )
+    backbone, head = take_apart(classifier.to(run.device))
+    examples = _open_examples(backbone, recipe, settings, run, sets=sets, pixels=pixels, workers=workers)
     head.standardise(*_statistics(examples.views))
-    return fit_head(head, recipe.flow, examples, seed=seed, folder=folder, label=recipe.name), parameters
+    return fit_head(head, recipe.flow, examples, seed=run.seed, folder=run.folder, label=recipe.name), parameters
 
 
 def fit_head(
@@ -188,9 +185,7 @@ def _train_epoch(
     stage.trained.train().requires_grad_(True)
     view, device = examples.views[epoch % len(examples.views)], head.latents.device
     order, noise = (generator_of(seed, f"epoch {epoch}", word) for word in ("order", "latents"))
-    shown, size = examples.order(order), flow.batch_size
-    # Full batches; the rest is left to another epoch (a batch of one has no batch statistics).
-    batches = [shown[start : start + size] for start in range(0, max(len(shown) - size + 1, 1), size)]
+    batches = full_batches(examples.order(order), flow.batch_size)
     total = torch.zeros((), device=device)
     for number, rows in enumerate(batches):
         step = (epoch - begun) * len(batches) + number
@@ -223,34 +218,23 @@ def _open_examples(
     backbone: Classifier,
     recipe: NamedRecipe,
     settings: LoopSettings,
-    sets: Path,
+    run: Run,
     *,
-    seed: int,
-    precision: torch.dtype,
-    folder: Path,
+    sets: Path,
     pixels: Path,
     workers: int,
 ) -> Examples:
     assert recipe.flow is not None
     background = recipe.background or BackgroundSettings(by="any_class", p=1.0)
     swapping = recipe.model_copy(update={"flow": None, "background": background.model_copy(update={"p": 1.0})})
-    opened = open_recipe(swapping, sets, settings=settings, seed=seed, folder=pixels, workers=workers)
-    views = paired_features(
-        backbone,
-        opened,
-        settings,
-        copies=recipe.flow.copies,
-        seed=seed,
-        precision=precision,
-        folder=folder,
-        label=recipe.name,
-    )
+    opened = open_recipe(swapping, sets, settings=settings, seed=run.seed, folder=pixels, workers=workers)
+    views = paired_features(backbone, opened, settings, run, copies=recipe.flow.copies, label=recipe.name)
     images, labels = open_validation(sets, size=settings.size, folder=pixels / "val", workers=workers)
     return Examples(
         views,
         torch.from_numpy(opened.data.labels),
         opened.order,
-        image_features(backbone, images, batch=settings.batch_size, precision=precision),
+        image_features(backbone, images, batch=settings.batch_size, precision=run.precision),
         torch.from_numpy(labels),
     )
 

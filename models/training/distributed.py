@@ -1,8 +1,8 @@
 """Several processes that train one classifier together, as torchrun starts them.
 
 Each makes the same batches, from the same generators, and steps on a part of its own; gradients are averaged. This
-differs from one process: batch norms measure their process's part alone (their statistics are averaged once an epoch),
-dropout draws for the part, and GroupDRO weighs groups by the part's losses (its weights are averaged each step).
+differs from one process: batch norms measure their process's part alone (their statistics are averaged once an epoch);
+dropout, and the noise of smoothed penalties, are drawn for the part.
 """
 
 import dataclasses
@@ -75,19 +75,13 @@ def average_gradients(module: nn.Module) -> None:
 
 
 def average_buffers(module: nn.Module) -> None:
-    """Put the mean of all processes' buffers in the place of each one's own; a bool is true where one of them is."""
+    """Put the mean of all processes' buffers in the place of each one's own."""
     _average([buffer for buffer in module.buffers() if buffer.is_floating_point()])
-    if process_count() > 1:
-        for buffer in module.buffers():
-            if buffer.dtype == torch.bool:
-                seen = buffer.to(torch.uint8)
-                dist.all_reduce(seen, dist.ReduceOp.MAX)
-                buffer.copy_(seen)
 
 
 def average(value: Tensor) -> Tensor:
-    """The mean of all processes' values."""
-    value = value.clone()
+    """The mean of all processes' values, without gradient."""
+    value = value.detach().clone()
     _average([value])
     return value
 

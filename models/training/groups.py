@@ -6,6 +6,7 @@ from jaxtyping import Float32, Float64, Int64
 from torch import Tensor
 
 from bgdata.labels import CLASS_COUNT
+from models.training.distributed import average
 from models.training.losses import BaseLoss
 from models.training.parts import UNKNOWN, Batch
 
@@ -42,13 +43,17 @@ class GroupDRO(BaseLoss):
         return batch.labels * (self.classes + 1) + batch.background_labels - UNKNOWN
 
     def forward(self, logits: Float32[Tensor, "b k"], batch: Batch) -> Tensor:
-        """A scalar; the groups' weights take a step first."""
+        """A scalar; the groups' weights take a step first.
+
+        Where several processes train together, groups are those of the whole batch: the mean of their scalars is the
+        loss, and the weights are the same in each.
+        """
         losses = F.cross_entropy(logits, batch.targets, label_smoothing=self.label_smoothing, reduction="none")
         members = F.one_hot(self.groups(batch), len(self.met)).to(losses.dtype)  # b g
-        counts = members.sum(0)
-        group_losses = losses @ members / counts.clamp(min=1)
+        counts = average(members.sum(0))
+        group_losses = losses @ members / torch.where(counts > 0, counts, 1)
         with torch.no_grad():
             self.met |= counts > 0
-            self.log_weights += self.step * group_losses
+            self.log_weights += self.step * average(group_losses)
             shares = self.shares.to(losses.dtype)
         return group_losses @ shares

@@ -17,9 +17,11 @@ from models.adapters.oft import Rotation, add_oft, merge_oft
 from models.checkpoints import load_classifier, save_classifier
 from models.classifiers import Classifier, build_classifier
 from models.training import loop
+from models.training.norms import set_training
 from models.training.optimizers import build_optimizer
-from models.training.run import train_recipe
+from models.training.run import Run
 from models.training.settings import AdapterSettings, HeadSettings, NamedRecipe, RecipeSettings
+from models.training.train import train_recipe
 from models.training.tuning import count_parameters, merge_adapters, prepare_classifier
 from tests.models.test_training import CPU, SETTINGS, Killed, assert_same, fit_classifier, opened
 
@@ -42,7 +44,7 @@ def prepared(adapter: AdapterSettings, arch: str = "resnet10") -> Classifier:
 
 def take_steps(classifier: Classifier, count: int = 3) -> None:
     optimizer = build_optimizer(classifier, SETTINGS.model_copy(update={"lr": 0.1}), backbone_lr=1.0)
-    loop._set_training(classifier)
+    set_training(classifier)
     for _ in range(count):
         optimizer.zero_grad()
         F.cross_entropy(classifier(IMAGES), torch.arange(4)).backward()
@@ -231,11 +233,8 @@ def test_a_recipe_says_and_returns_how_many_parameters_it_trains(
         classifier,
         NamedRecipe(name="small", start="init", data="original", adapter=LORA, averaging={"kind": "ema", "decay": 0.5}),
         SHORT,
-        sets,
-        seed=0,
-        device=CPU,
-        precision=torch.float32,
-        folder=tmp_path / "state",
+        Run(0, CPU, torch.float32, tmp_path / "state"),
+        sets=sets,
         pixels=tmp_path / "pixels",
         workers=1,
     )

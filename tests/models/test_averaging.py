@@ -11,7 +11,9 @@ import torch
 from models.classifiers import Classifier, build_classifier
 from models.training import loop
 from models.training.averaging import build_averaging
+from models.training.norms import refresh_statistics
 from models.training.parts import Averaging
+from models.training.run import Run
 from models.training.settings import AdapterSettings, AveragingSettings, RecipeSettings
 from models.training.tuning import prepare_classifier
 from tests.models.test_training import CPU, SETTINGS, Killed, assert_same, fit_classifier, opened
@@ -130,7 +132,7 @@ def test_batch_statistics_are_those_of_the_average(sets: Path, tmp_path: Path) -
     inputs: list[torch.Tensor] = []
     classifier.network.conv1.register_forward_hook(lambda _, __, made: inputs.append(made))
     again = copy.deepcopy(classifier)
-    loop._refresh(again, recipe, SHORT, 3, precision=torch.float32)
+    refresh_statistics(again, recipe, SHORT, Run(3, CPU, torch.float32, tmp_path))
     assert_same(statistics, {name: value for name, value in again.named_buffers() if "running" in name})
     means = torch.stack([made.mean((0, 2, 3)) for made in inputs])
     assert torch.allclose(statistics["network.bn1.running_mean"], means.mean(0), atol=1e-5)

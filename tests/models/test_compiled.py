@@ -8,8 +8,11 @@ import jaxtyping
 import pytest
 import torch
 
+from models.classifiers import build_classifier
 from models.training import loop
-from tests.models.test_training import SETTINGS, Killed, opened, trained
+from models.training.settings import AdapterSettings, RecipeSettings
+from models.training.tuning import merge_adapters, prepare_classifier
+from tests.models.test_training import SETTINGS, Killed, fit_classifier, opened, trained
 
 COMPILED = SETTINGS.model_copy(update={"compile": True, "epochs": 2})
 
@@ -34,6 +37,30 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
     monkeypatch.setattr(torch, "compile", compile_traced)
     return compiled
+
+
+@pytest.mark.parametrize(
+    "adapter",
+    [
+        AdapterSettings(kind="lora", layers=[r"layer4\.\d\.conv2"], rank=4, alpha=1),
+        AdapterSettings(kind="oft", layers=[r"layer2\.\d\.conv2"], block=8),
+    ],
+    ids=["lora", "oft"],
+)
+def test_adapters_are_trained_compiled_as_they_are_plain(
+    sets: Path, tmp_path: Path, calls: list[Any], adapter: AdapterSettings
+) -> None:
+    data, weights = opened(sets, tmp_path / "pixels"), {}
+    for compiled in (False, True):
+        classifier = build_classifier("resnet10", input_size=32)
+        prepare_classifier(classifier, RecipeSettings(start="init", data="original", adapter=adapter), seed=2)
+        settings = COMPILED.model_copy(update={"compile": compiled})
+        fit_classifier(classifier, data, tmp_path / str(compiled), settings)
+        merge_adapters(classifier)
+        weights[compiled] = classifier.state_dict()
+    assert len(calls) == 1
+    for name, value in weights[False].items():
+        assert torch.allclose(value.float(), weights[True][name].float(), rtol=1e-3, atol=1e-4), name
 
 
 def test_a_compiled_training_is_the_plain_one_to_rounding_and_resumes(

@@ -18,19 +18,25 @@ from models.classifiers import build_classifier
 from models.training.distributed import average, average_buffers, first_ones, is_first, process_count, process_group
 from models.training.loop import STATE, fit
 from models.training.recipes import open_recipe
-from models.training.settings import BackgroundSettings, LoopSettings, RecipeSettings
+from models.training.run import Run
+from models.training.settings import LoopSettings, RecipeSettings
 from models.weights import read_torch_file
 from tests.conftest import ROOT
 from tests.models.test_training import SETTINGS
 
 CPU = torch.device("cpu")
-ONE_STEP = SETTINGS.model_copy(update={"epochs": 2, "momentum": 0.9})
+SHORT = SETTINGS.model_copy(update={"epochs": 2, "momentum": 0.9})
+RECIPES = {
+    "dynamic": RecipeSettings(start="init", data="original", background={"by": "any_class", "p": 0.5}),
+    # A step that makes the groups' weights differ widely within two epochs.
+    "group_dro": RecipeSettings(start="init", data="mixed_rand", group_dro={"step": 1.0}),
+}
 
 
-def train(sets: Path, pixels: Path, folder: Path, settings: LoopSettings = ONE_STEP) -> dict[str, torch.Tensor]:
+def train(
+    sets: Path, pixels: Path, folder: Path, recipe: RecipeSettings, settings: LoopSettings = SHORT
+) -> dict[str, torch.Tensor]:
     """The weights after a training with frozen batch norms, which would measure each part alone."""
-    background = BackgroundSettings(by="any_class", p=0.5)
-    recipe = RecipeSettings(start="init", data="original", background=background)
     opened = open_recipe(recipe, sets, settings=settings, seed=3, folder=pixels, workers=1)
     classifier = build_classifier("resnet10", input_size=settings.size)
     for module in classifier.modules():
@@ -41,34 +47,31 @@ def train(sets: Path, pixels: Path, folder: Path, settings: LoopSettings = ONE_S
         classifier,
         opened,
         settings,
+        Run(3, CPU, torch.float32, folder),
         validation=(opened.data.pixels, opened.data.labels),
-        seed=3,
-        device=CPU,
-        precision=torch.float32,
-        folder=folder,
         label="test",
     )
     return classifier.state_dict()
 
 
-def agree(own: float, seen: list[bool]) -> None:
+def agree(own: float) -> None:
     """What parts remember becomes the same in both processes, in the precision it is kept in."""
     part = nn.Module()
     part.register_buffer("sums", torch.tensor([own, 1e9 + 0.25], dtype=torch.float64))
-    part.register_buffer("met", torch.tensor(seen))
     average_buffers(part)
     assert part.sums.tolist() == [0.5, 1e9 + 0.25]
-    assert part.met.tolist() == [False, True]
 
 
-def train_as_second(environment: dict[str, str], sets: Path, pixels: Path, folder: Path) -> None:
+def train_as_second(
+    environment: dict[str, str], sets: Path, pixels: Path, folder: Path, recipe: RecipeSettings
+) -> None:
     torch.set_num_threads(1)
     os.environ |= environment | {"RANK": "1"}
     with process_group(CPU, 1):
         assert first_ones("the second's") == "the first's"
-        agree(1.0, [False, True])
+        agree(1.0)
         assert not is_first()
-        torch.save(train(sets, pixels, folder), folder / "second.pt")
+        torch.save(train(sets, pixels, folder, recipe), folder / "second.pt")
 
 
 @pytest.fixture
@@ -83,26 +86,28 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     return told
 
 
-def test_two_processes_train_as_one(sets: Path, tmp_path: Path, environment: dict[str, str]) -> None:
-    alone = train(sets, tmp_path / "pixels", tmp_path / "alone")
+@pytest.mark.parametrize("name", RECIPES)
+def test_two_processes_train_as_one(sets: Path, tmp_path: Path, environment: dict[str, str], name: str) -> None:
+    recipe = RECIPES[name]
+    alone = train(sets, tmp_path / "pixels", tmp_path / "alone", recipe)
     (tmp_path / "together").mkdir()
-    arguments = (environment, sets, tmp_path / "pixels", tmp_path / "together")
+    arguments = (environment, sets, tmp_path / "pixels", tmp_path / "together", recipe)
     second = multiprocessing.get_context("spawn").Process(target=train_as_second, args=arguments)
     second.start()
     with process_group(CPU, 0):
         assert process_count() == 2
         assert first_ones("the first's") == "the first's"
-        agree(0.0, [False, False])
-        first = train(sets, tmp_path / "pixels", tmp_path / "together")
+        agree(0.0)
+        first = train(sets, tmp_path / "pixels", tmp_path / "together", recipe)
         with pytest.raises(InputError, match=r"train.batch_size is 9, which 2 processes cannot share equally"):
-            train(sets, tmp_path / "pixels", tmp_path / "odd", ONE_STEP.model_copy(update={"batch_size": 9}))
+            train(sets, tmp_path / "pixels", tmp_path / "odd", recipe, SHORT.model_copy(update={"batch_size": 9}))
     second.join()
     assert second.exitcode == 0
     copies = read_torch_file(tmp_path / "together/second.pt")
-    for name, weights in alone.items():
-        assert torch.equal(first[name], copies[name]), name
-        assert torch.allclose(first[name], weights, rtol=0, atol=1e-6), name
-    histories = [read_torch_file(tmp_path / name / STATE)["history"] for name in ("alone", "together")]
+    for key, weights in alone.items():
+        assert torch.equal(first[key], copies[key]), key
+        assert torch.allclose(first[key], weights, rtol=0, atol=1e-6), key
+    histories = [read_torch_file(tmp_path / folder / STATE)["history"] for folder in ("alone", "together")]
     assert [row["train_loss"] for row in histories[1]] == pytest.approx([row["train_loss"] for row in histories[0]])
 
 
@@ -117,7 +122,7 @@ def test_alone_nothing_is_averaged() -> None:
 
 @pytest.mark.slow
 def test_torchrun_trains_a_recipe_as_one_process_does(sets: Path, tmp_path: Path) -> None:
-    settings = ONE_STEP.model_dump() | {"epochs": 1}
+    settings = SHORT.model_dump() | {"epochs": 1}
     recipe = {"name": "dynamic", "start": "init", "data": "original", "background": {"by": "any_class", "p": 0.5}}
     projects = []
     for name, command in (("alone", []), ("together", ["-m", "torch.distributed.run", "--nproc-per-node", "2"])):

@@ -27,8 +27,9 @@ from models.flow.network import FlowHead, vote
 from models.flow.picture import COLUMNS, LEGEND, sheet_rows
 from models.flow.swaps import SETS_READ, Swaps, open_swaps
 from models.flow.train import Examples, fit_head, joint_loss
-from models.training.run import train_recipe
+from models.training.run import Run
 from models.training.settings import FlowSettings, NamedRecipe
+from models.training.train import train_recipe
 from models.zoo.backbones import take_off_head
 from models.zoo.folding import fold_batch_norms
 from models.zoo.judged import judged_classifier
@@ -69,11 +70,8 @@ def trained(sets: Path, folder: Path, **flow: Any) -> tuple[Classifier, list[dic
         classifier,
         recipe,
         SETTINGS.model_copy(update={"batch_size": 18}),
-        sets,
-        seed=3,
-        device=CPU,
-        precision=torch.float32,
-        folder=folder / "state",
+        Run(3, CPU, torch.float32, folder / "state"),
+        sets=sets,
         pixels=folder / "pixels",
         workers=1,
     )

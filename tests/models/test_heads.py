@@ -11,7 +11,7 @@ from bgdata.errors import InputError
 from models.checkpoints import load_classifier, save_classifier
 from models.classifiers import Classifier, build_classifier
 from models.heads import find_head, head_keys, replace_head
-from models.training.loop import _set_training
+from models.training.norms import set_training
 from models.training.optimizers import build_optimizer, set_rate
 from models.training.settings import HeadSettings, RecipeSettings
 from models.training.tuning import prepare_classifier
@@ -92,7 +92,7 @@ def test_only_the_head_is_trained_and_batch_statistics_stay(head: HeadSettings |
     assert trained == classifier.head_names
     assert len(trained) == (4 if head is MLP else 2)
     before = {name: buffer.clone() for name, buffer in classifier.named_buffers()}
-    _set_training(classifier)
+    set_training(classifier)
     classifier(IMAGES)
     assert all(torch.equal(buffer, before[name]) for name, buffer in classifier.named_buffers())
 

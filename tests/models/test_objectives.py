@@ -19,6 +19,7 @@ from models.training.objectives import Objective, build_objective
 from models.training.parts import Batch
 from models.training.penalties import GradientPenalty
 from models.training.recipes import open_recipe
+from models.training.run import Run
 from tests.models.test_training import SETTINGS as PLAIN
 
 SETTINGS = PLAIN.model_copy(update={"size": 16, "epochs": 2, "batch_size": 12})
@@ -89,11 +90,8 @@ def trained(folder: Path, sets: Path, parts: dict[str, Any]) -> tuple[dict[str, 
         classifier,
         recipe,
         SETTINGS,
+        Run(3, torch.device("cpu"), torch.float32, folder),
         validation=(recipe.data.pixels[:6], recipe.data.labels[:6]),
-        seed=3,
-        device=torch.device("cpu"),
-        precision=torch.float32,
-        folder=folder,
         label="test",
     )
     assert len(history) == 2

@@ -16,6 +16,7 @@ from models.training.augment import crop_and_flip, jitter_colours
 from models.training.data import soft_labels
 from models.training.loop import fit
 from models.training.recipes import Recipe, open_recipe
+from models.training.run import Run
 from models.training.schedule import learning_rate
 from models.training.settings import BackgroundSettings, LoopSettings, RecipeSettings
 
@@ -80,11 +81,8 @@ def fit_classifier(
         classifier,
         recipe,
         settings,
+        Run(3, device, precision, folder),
         validation=(recipe.data.pixels, recipe.data.labels),
-        seed=3,
-        device=device,
-        precision=precision,
-        folder=folder,
         label="test",
     )
 

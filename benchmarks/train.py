@@ -8,19 +8,14 @@ torchvision's transforms on PIL. Ours reads the arrays that a training decodes o
 flip, colours, probability, images and network are the same. All three are timed in turn, several times, in CPU seconds
 (of user and system, so that other work on the machine counts for none of them); the median counts.
 
-Then one step of ResNet-50 at 224 pixels on this CPU with its memory, and what the trainings on ImageNet-9 and IN-9L
-would cost on a GPU, reckoned from the FLOPs and from the bytes that eager PyTorch moves. Set OMP_WAIT_POLICY=PASSIVE
-where cores are shared.
+Set OMP_WAIT_POLICY=PASSIVE where cores are shared.
 """
 
 import argparse
 import itertools
-import multiprocessing
-import resource
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -32,7 +27,6 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from benchmarks.reckoning import ARITHMETIC, GPUS, MEMORY, Work, counted
 from bgdata.compose.render import render_sets
 from bgdata.compose.settings import RenderSettings
 from bgdata.ingest.ilsvrc import find_tree, list_candidates
@@ -42,8 +36,8 @@ from bgdata.labels import CLASS_COUNT
 from bgdata.shards import ImageSet, Row
 from bgdata.synthetic.tree import write_ilsvrc_tree
 from models.classifiers import build_classifier
-from models.devices import resolve_precision
-from models.training.loop import autocast, epoch_batches
+from models.devices import autocast, resolve_precision
+from models.training.batches import epoch_batches
 from models.training.optimizers import build_optimizer
 from models.training.parts import Batch
 from models.training.recipes import Recipe, open_recipe
@@ -51,10 +45,6 @@ from models.training.settings import BackgroundSettings, LoopSettings, RecipeSet
 
 CPU = torch.device("cpu")
 P = 0.75
-EPOCHS = 90
-TRAININGS = {"IN-9": 45_405, "IN-9L": 180_000}  # photos
-RESNET50_BATCHES = (256, 128, 64, 32)
-PROBED = 64  # images of the step whose memory tells that of larger ones
 NOTHING = {"train": None, "val": None}
 INGEST = {
     "filters": {"require_box": True, "max_box_share": 0.9, "min_box_kept": 0.5},
@@ -102,8 +92,6 @@ def main() -> None:
         sets = _draw_sets(Path(scratch), arguments.per_class)
         for size in (64, 224):
             _print_speeds(sets, Path(scratch), size=size, rounds=arguments.rounds, steps=arguments.steps)
-    _print_resnet50_steps(arguments.threads, arguments.memory)
-    _print_projection()
 
 
 def _draw_sets(scratch: Path, per_class: int) -> Path:
@@ -247,74 +235,12 @@ def _unpack(sets: Path, files: Path) -> list[Row]:
     return rows
 
 
-def _print_resnet50_steps(threads: int, memory: float) -> None:
-    print(f"\nOne step of ResNet-50, 224 px, {threads} threads, at most {memory:g} GiB\n")
-    print("| precision | batch | s | images / s | peak GiB |\n|---|---|---|---|---|")
-    for precision in (torch.float32, torch.bfloat16):
-        # The part that grows with the batch, and the part that does not.
-        small, large = (_step_apart(count, precision, threads)[1] for count in (PROBED // 2, PROBED))
-        each = (large - small) / (PROBED - PROBED // 2)
-        count = next(size for size in RESNET50_BATCHES if large + (size - PROBED) * each < memory)
-        seconds, peak = _step_apart(count, precision, threads)
-        name = str(precision).removeprefix("torch.")
-        print(f"| {name} | {count} | {seconds:.1f} | {count / seconds:.1f} | {peak:.1f} |")
-
-
-def _step_apart(count: int, precision: torch.dtype, threads: int) -> tuple[float, float]:
-    """Seconds and peak memory (GiB) of one step, in a process of its own."""
-    # A Pool would wait for ever for a process that the system killed for its memory; this one raises.
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(_step_resnet50, count, precision, threads).result()
-
-
-def _step_resnet50(count: int, precision: torch.dtype, threads: int) -> tuple[float, float]:
-    torch.set_num_threads(threads)
-    classifier = build_classifier("resnet50", input_size=224).train()
-    optimizer = build_optimizer(classifier, SETTINGS, backbone_lr=1.0)
-    images, labels = torch.rand(count, 3, 224, 224), torch.arange(count) % CLASS_COUNT
-    start = time.perf_counter()
-    with autocast(CPU, precision):
-        loss = torch.nn.functional.cross_entropy(classifier(images).float(), labels)
-    loss.backward()
-    optimizer.step()
-    seconds = time.perf_counter() - start
-    return seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-
-
-def _print_projection() -> None:
-    work = _count_resnet50()
-    print(
-        f"\nResNet-50, 224 px, a step of an image: {work.flops / 1e9:.1f} GFLOP, {work.moved / 1e9:.2f} GB (bfloat16)"
-    )
-    print(
-        f"{EPOCHS} epochs, not run: seconds an image = FLOP / ({ARITHMETIC} x peak) + bytes / ({MEMORY} x bandwidth)\n"
-    )
-    print("| GPU | images/s |" + "".join(f" {name}: hours | dollars |" for name in TRAININGS))
-    print("|---|---|" + "---|---|" * len(TRAININGS))
-    for name, gpu in GPUS.items():
-        seconds = gpu.seconds(work)
-        hours = [images * EPOCHS * seconds / 3600 for images in TRAININGS.values()]
-        cells = "".join(f" {each:.1f} | {each * gpu.price:.0f} |" for each in hours)
-        print(f"| {name} ({gpu.price:.2f} an hour) | {1 / seconds:.0f} |{cells}")
-
-
-def _count_resnet50(count: int = 32) -> Work:
-    """Of one image's forward and backward pass."""
-    with torch.device("meta"):
-        classifier = build_classifier("resnet50", input_size=224).to(torch.bfloat16).train()
-        images = torch.empty(count, 3, 224, 224, dtype=torch.bfloat16)
-        with counted() as work:
-            classifier.network(images).sum().backward()
-    return Work(work[0].flops / count, work[0].moved / count)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--per-class", type=int, default=40, help="photos that are drawn of each class")
     parser.add_argument("--rounds", type=int, default=3, help="how often each way is timed, besides one to warm up")
     parser.add_argument("--steps", type=int, default=4, help="batches of 64 in each round")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--memory", type=float, default=20.0, help="GiB that ResNet-50's step may take")
     return parser
 
 

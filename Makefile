@@ -4,10 +4,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-# Stages find `python` on the PATH. The rest must be set before Python starts: waiting threads do not spin, and freed
-# memory is kept, which is worth a third of the time on CPU.
+# Stages find `python` on the PATH. The rest must be set before Python starts: freed memory is kept, which is worth a
+# third of the time on CPU.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
-export OMP_WAIT_POLICY := PASSIVE
 export MALLOC_MMAP_MAX_ := 0
 export MALLOC_TRIM_THRESHOLD_ := 99999999999
 export MALLOC_TOP_PAD_ := 67108864

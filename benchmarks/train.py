@@ -8,7 +8,7 @@ torchvision's transforms on PIL. Ours reads the arrays that a training decodes o
 flip, colours, probability, images and network are the same. All three are timed in turn, several times, in CPU seconds
 (of user and system, so that other work on the machine counts for none of them); the median counts.
 
-Set OMP_WAIT_POLICY=PASSIVE where cores are shared.
+Set GOMP_SPINCOUNT=20000, as the stages do.
 """
 
 import argparse

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import cv2
 import numpy as np
@@ -37,9 +38,9 @@ from bgdata.shards import ImageSet, Row
 from bgdata.synthetic.tree import write_ilsvrc_tree
 from models.classifiers import build_classifier
 from models.devices import autocast, resolve_precision
-from models.training.batches import epoch_batches
+from models.training.batches import epoch_batches, full_batches, generator_of
 from models.training.optimizers import build_optimizer
-from models.training.parts import Batch
+from models.training.parts import Batch, Drawn
 from models.training.recipes import Recipe, open_recipe
 from models.training.settings import BackgroundSettings, LoopSettings, RecipeSettings
 
@@ -80,7 +81,7 @@ SETTINGS = LoopSettings(
     precision="auto",
     compile=False,
 )
-Batches = Callable[[], Iterator[Batch]]
+Batches = Callable[[], Iterator[Batch | Drawn]]
 
 
 def main() -> None:
@@ -115,15 +116,21 @@ def _print_speeds(sets: Path, scratch: Path, *, size: int, rounds: int, steps: i
         "plain training": lambda: _endless(lambda epoch: _batches(plain, settings, epoch)),
         "dynamic replacement": lambda: _endless(lambda epoch: _batches(dynamic, settings, epoch)),
     }
+    at_rest: dict[str, Batches] = {
+        "plain training": lambda: _endless(lambda epoch: _drawn(plain, settings, epoch)),
+        "dynamic replacement": lambda: _endless(lambda epoch: _drawn(dynamic, settings, epoch)),
+    }
     step = _stepper(plain, settings)
     trained = min(steps, max(1, steps * 64 // size))  # the larger step takes longer
+    count = settings.batch_size
     tables = {
-        "data alone": _seconds(ways, lambda _: None, rounds=rounds, steps=steps, size=settings.batch_size),
-        "with the network's step": _seconds(ways, step, rounds=rounds, steps=trained, size=settings.batch_size),
+        "drawn and swapped": _seconds(at_rest, lambda _: None, rounds=rounds, steps=steps, size=count),
+        "data alone": _seconds(ways, lambda _: None, rounds=rounds, steps=steps, size=count),
+        "with the network's step": _seconds(ways, step, rounds=rounds, steps=trained, size=count),
     }
     precision = str(resolve_precision("auto", CPU)).removeprefix("torch.")
     for title, found in tables.items():
-        print(f"\nresnet10, {size} px, batches of {settings.batch_size}, {precision}: {title}\n")
+        print(f"\n{settings.arch}, {size} px, batches of {count}, {precision}: {title}\n")
         print("| what | images / CPU s | images / s | dynamic is |\n|---|---|---|---|")
         for name, (cpu, wall) in found.items():
             print(f"| {name} | {1 / cpu:.0f} | {1 / wall:.0f} | {cpu / found['dynamic replacement'][0]:.2f}x |")
@@ -139,7 +146,14 @@ def _batches(recipe: Recipe, settings: LoopSettings, epoch: int) -> Iterator[Bat
     return (batch for *_, batch in epoch_batches(recipe, settings, epoch, 0, device=CPU))
 
 
-def _endless(epoch: Callable[[int], Iterator[Batch]]) -> Iterator[Batch]:
+def _drawn(recipe: Recipe, settings: LoopSettings, epoch: int) -> Iterator[Drawn]:
+    """The batches at rest: what is left to the CPU where a GPU crops, flips, colours and steps."""
+    generator = generator_of(0, f"epoch {epoch}", "benchmark")
+    groups = full_batches(recipe.order(generator), settings.batch_size)
+    return (recipe.treat(recipe.data.draw(indices), generator) for indices in groups)
+
+
+def _endless(epoch: Callable[[int], Iterator[Any]]) -> Iterator[Any]:
     for number in itertools.count():
         yield from epoch(number)
 
@@ -160,7 +174,7 @@ def _stepper(recipe: Recipe, settings: LoopSettings) -> Callable[[Batch], None]:
 
 
 def _seconds(
-    ways: dict[str, Batches], step: Callable[[Batch], None], *, rounds: int, steps: int, size: int
+    ways: dict[str, Batches], step: Callable[[Any], None], *, rounds: int, steps: int, size: int
 ) -> dict[str, tuple[float, float]]:
     """CPU seconds and seconds an image, by way: the medians."""
     streams = {name: make() for name, make in ways.items()}

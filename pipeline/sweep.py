@@ -7,6 +7,7 @@ Each experiment (or any Git revision) has its rows in report/p_sweep.csv; `works
 """
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ README = Path("README.md")
 
 def main(arguments: argparse.Namespace) -> None:
     """Read all, print the table, write the files."""
-    rows = [row for name in arguments.experiments for row in _read(name)]
+    rows = _counted_once(row for name in arguments.experiments for row in _read(name))
     table = render_sweep(rows)
     print(table)
     OUT.parent.mkdir(parents=True, exist_ok=True)
@@ -35,6 +36,14 @@ def main(arguments: argparse.Namespace) -> None:
     write_text_whole(OUT.with_suffix(".svg"), draw_sweep(rows))
     if arguments.readme:
         write_text_whole(README, put_between_marks(README.read_text(), "p-sweep", table))
+
+
+def _counted_once(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Without the repetitions of runs that several experiments share: a recipe without train.p is trained in one."""
+    first: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for row in rows:
+        first.setdefault(tuple(row[column] for column in SWEEP_COLUMNS), row)
+    return list(first.values())
 
 
 def _read(experiment: str) -> list[dict[str, Any]]:

@@ -168,7 +168,8 @@ def test_experiments_are_put_together(project: Path, capsys: pytest.CaptureFixtu
     printed = capsys.readouterr().out
     assert printed in first[0]
     assert [line.split(" |")[0] for line in printed.splitlines()] == ["| p", "| ---", "| 0", "| 0.75"]
-    assert "±" not in printed  # the same rows twice do not differ
+    assert "±" not in printed
+    assert first[1].count(b",original,0.0,original,") == 1  # a run that both experiments share
     assert len(ET.fromstring(first[2]).findall(".//{*}polyline")) == 3
     sweep.main(arguments)
     assert (readme.read_text(), *((project / f"docs/p_sweep.{end}").read_bytes() for end in ("csv", "svg"))) == first

@@ -15,6 +15,7 @@ import statistics
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 
 import torch
 from torch import Tensor, nn
@@ -116,7 +117,10 @@ def _step_apart(count: int, precision: torch.dtype, threads: int) -> tuple[float
     """Seconds and peak memory (GiB) of one step, in a process of its own."""
     # A Pool would wait for ever for a process that the system killed for its memory; this one raises.
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(_step_resnet50, count, precision, threads).result()
+        try:
+            return pool.submit(_step_resnet50, count, precision, threads).result()
+        except BrokenProcessPool:
+            raise SystemExit(f"the step of {count} images was killed for its memory: give less --memory") from None
 
 
 def _step_resnet50(count: int, precision: torch.dtype, threads: int) -> tuple[float, float]:

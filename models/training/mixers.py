@@ -1,6 +1,7 @@
 """Mixup and cutmix of a batch, drawn anew each time."""
 
 import dataclasses
+from functools import partial
 
 import torch
 from torch import Generator
@@ -20,22 +21,21 @@ def open_mixer(settings: MixerSettings | None) -> Mixer | None:
     """
     if settings is None:
         return None
-    transform = _KINDS[settings.kind](alpha=settings.alpha)
+    return partial(_mixed, _KINDS[settings.kind](alpha=settings.alpha))
 
-    def mix(batch: Batch, generator: Generator) -> Batch:
-        seed = int(torch.randint(2**63 - 1, (), generator=generator))
-        with torch.random.fork_rng(devices=[]):  # torchvision draws from the global generator of the CPU
-            torch.default_generator.manual_seed(seed)
-            images, targets = transform(batch.images, batch.targets)
-        unknown = torch.full_like(batch.background_labels, UNKNOWN)
-        return dataclasses.replace(
-            batch,
-            images=images,
-            targets=targets,
-            labels=targets.argmax(1),
-            background_labels=unknown,
-            masks=None,
-            twins=None,
-        )
 
-    return mix
+def _mixed(transform: v2.Transform, batch: Batch, generator: Generator) -> Batch:
+    seed = int(torch.randint(2**63 - 1, (), generator=generator))
+    with torch.random.fork_rng(devices=[]):  # torchvision draws from the global generator of the CPU
+        torch.default_generator.manual_seed(seed)
+        images, targets = transform(batch.images, batch.targets)
+    unknown = torch.full_like(batch.background_labels, UNKNOWN)
+    return dataclasses.replace(
+        batch,
+        images=images,
+        targets=targets,
+        labels=targets.argmax(1),
+        background_labels=unknown,
+        masks=None,
+        twins=None,
+    )

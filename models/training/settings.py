@@ -246,7 +246,7 @@ class LoopSettings(Settings):
     flip: bool
     jitter: float = Field(ge=0, lt=1, description="largest relative change of brightness, contrast and saturation")
     precision: Literal["auto", "float32", "bfloat16"] = Field(description="auto: bfloat16 where the machine has it")
-    compile: bool = Field(description="torch.compile: pays on a GPU and in long trainings")
+    compile: bool = Field(description="torch.compile; on a CPU it does not pay (benchmarks/README.md)")
 
 
 class TrainSettings(LoopSettings):

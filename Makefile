@@ -15,7 +15,7 @@ export MALLOC_TOP_PAD_ := 67108864
 
 demo: .venv/installed
 	$(BIN)/dvc repro
-	$(BIN)/dvc metrics show --md
+	@$(BIN)/python -m pipeline.table
 	@echo "report: $(CURDIR)/report/index.html"
 
 test: .venv/installed

@@ -1,13 +1,14 @@
 """A tiny ILSVRC tree of drawn photos, and where the real ones lie on machines that have them."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from bgdata.geometry import Box
 from bgdata.io import encode_jpeg, encode_mask
@@ -43,6 +44,15 @@ class TinyTree:
 
     def annotate(self, label: int, number: int, boxes: Sequence[Box], *, size: tuple[int, int] = SIZE) -> None:
         self.annotation(label, number).write_text(voc_xml(boxes, size))
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Tests import torch before `pipeline` can tell its threads not to spin; on shared cores that costs most time."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def place(label: int, number: int, split: str) -> str:

@@ -8,11 +8,9 @@ import runpy
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 from ruamel.yaml import YAML
 
 from bgdata.compose.render import SETS as RENDERED
@@ -44,6 +42,8 @@ from pipeline import (
 from pipeline.params import SEGMENTATION_SETS, WEIGHTS
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 PLAIN = ("original", "dynamic")
 RECIPES = (*PLAIN, "flow")
 TINY_FLOW = {"width": 4, "transforms": 2, "hidden": [8], "embedding_epochs": 2, "flow_epochs": 2, "joint_epochs": 1}
@@ -68,15 +68,6 @@ def write_params(folder: Path) -> None:
             del kept[name]
     params["profiles"]["demo"]["recipes"]["flow"]["flow"] |= TINY_FLOW | {"batch_size": 16}
     yaml.dump(params, folder / "params.yaml")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Tests import torch before `pipeline` can tell its threads not to spin; on shared cores that costs most time."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ import csv
 import hashlib
 import json
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -24,6 +23,8 @@ from pipeline import config, fetch, fetch_weights, ingest, segment
 from pipeline.params import WEIGHTS
 from tests.conftest import ROOT
 from tests.models.tiny_networks import tiny_grounding_dino, tiny_sam, write_bert
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 # Two synsets of each class: what is left of the sample here.
 WNIDS = {
@@ -63,7 +64,7 @@ def publish(mirror: Path, patch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with params.yaml at `profile: sample`, which is the working directory."""
     publish(tmp_path / "mirror", monkeypatch)
     monkeypatch.setattr("bgdata.fetch.sample.in9_label_by_wnid", lambda: WNIDS)
@@ -83,10 +84,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(folder)
     monkeypatch.delenv("WORK_DIR", raising=False)
     monkeypatch.delenv("IMAGENET", raising=False)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield folder
-    torch.set_num_threads(threads)
+    return folder
 
 
 @pytest.mark.slow

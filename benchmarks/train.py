@@ -36,7 +36,7 @@ from bgdata.ingest.settings import IngestSettings
 from bgdata.labels import CLASS_COUNT
 from bgdata.shards import ImageSet, Row
 from bgdata.synthetic.tree import write_ilsvrc_tree
-from models.classifiers import build_classifier
+from models.classifiers.classifier import build_classifier
 from models.devices import autocast, resolve_precision
 from models.training.batches import epoch_batches, full_batches, generator_of
 from models.training.optimizers import build_optimizer

@@ -11,9 +11,9 @@ from typing import Any
 
 from bgdata.errors import InputError
 from bgdata.shards import write_text_whole
+from models.classifiers.judged import Judged
+from models.classifiers.loading import ModelSource, load_judged
 from models.devices import resolve_device
-from models.zoo.judged import Judged
-from models.zoo.loading import ModelSource, load_judged
 
 # Images in a forward pass: a CPU's caches hold few, a GPU wants many.
 _BATCH = {"cpu": 16, "cuda": 256}

@@ -13,7 +13,9 @@ import numpy as np
 
 from bgdata.shards import MANIFEST, write_text_whole
 from bgdata.sources import open_sources
-from models.checkpoints import load_classifier
+from models.classifiers.checkpoints import load_classifier
+from models.classifiers.judged import Judged, judged_classifier
+from models.classifiers.loading import state_sha256
 from models.devices import resolve_device, resolve_precision
 from models.evaluation.adversarial import AdversarialGallery, choose_rated
 from models.evaluation.challenge import (
@@ -26,9 +28,7 @@ from models.evaluation.challenge import (
     open_challenge,
 )
 from models.evaluation.pairs import ChallengeData
-from models.weights import file_sha256
-from models.zoo.judged import Judged, judged_classifier
-from models.zoo.loading import state_sha256
+from models.weights.files import file_sha256
 from pipeline._judging import (
     add_model_arguments,
     birth,

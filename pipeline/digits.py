@@ -5,8 +5,8 @@ import argparse
 import json
 
 from bgdata.digits.plain import open_embedded
-from bgdata.report.sheet import SALIENCY, draw_sheet
 from bgdata.shards import write_text_whole
+from bgdata.sheets.sheet import SALIENCY, draw_sheet
 from models.devices import resolve_device
 from models.digits.experiment import COLUMNS, compare_methods
 from models.digits.mnist import open_mnist

@@ -10,11 +10,11 @@ from typing import Any
 
 from bgdata.compose.variants import VARIANTS
 from bgdata.sources import open_sources
-from models.checkpoints import load_classifier
+from models.classifiers.checkpoints import load_classifier
+from models.classifiers.judged import judged_classifier
 from models.devices import resolve_device
 from models.evaluation.in9 import brief_score, in9_score, judge_variants, recorded_predictions
-from models.weights import file_sha256
-from models.zoo.judged import judged_classifier
+from models.weights.files import file_sha256
 from pipeline._judging import (
     add_model_arguments,
     birth,

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from bgdata.ingest.candidates import LISTING
-from bgdata.report.sheet import SheetRow, draw_sheet
 from bgdata.segmentation_sets.base import SegmentationSet
 from bgdata.segmentation_sets.coco import CocoSet
 from bgdata.segmentation_sets.davis import DavisSet
 from bgdata.segmentation_sets.photos import PhotoSet
 from bgdata.segmentation_sets.voc import VocSet
 from bgdata.shards import MANIFEST, ImageSet, write_text_whole
+from bgdata.sheets.sheet import SheetRow, draw_sheet
 from models.evaluation.segmentation import TrueMasks, evaluate_segmenter
 from models.evaluation.segmentation_sheet import COLUMNS, sheet_row
 from models.evaluation.segmentation_summary import summarise

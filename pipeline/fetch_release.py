@@ -11,7 +11,7 @@ from bgdata.errors import InputError
 from bgdata.fetch.download import fetch_file
 from bgdata.fetch.sources import SOURCES
 from bgdata.sources import open_sources
-from models.weights import file_sha256
+from models.weights.files import file_sha256
 from pipeline._stage import DOWNLOADS, run_stage
 
 

@@ -4,14 +4,14 @@ import argparse
 import json
 from pathlib import Path
 
-from bgdata.report.sheet import draw_sheet
 from bgdata.shards import MANIFEST, write_text_whole
+from bgdata.sheets.sheet import draw_sheet
 from bgdata.sources import open_sources
-from models.checkpoints import load_classifier
+from models.classifiers.checkpoints import load_classifier
 from models.flow.diagnostics import diagnose, embed_swaps, open_flow
 from models.flow.picture import COLUMNS, LEGEND, sheet_rows
 from models.flow.swaps import SETS_READ, open_swaps
-from models.weights import file_sha256
+from models.weights.files import file_sha256
 from pipeline._stage import RUNS, SCORES, SETS, read_settings, run_stage, runtime
 from pipeline._workspace import workspace
 

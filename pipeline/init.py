@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from models.checkpoints import save_classifier
-from models.classifiers import build_classifier
+from models.classifiers.checkpoints import save_classifier
+from models.classifiers.classifier import build_classifier
 from models.training.settings import INIT
 from pipeline._stage import RUNS, read_settings, run_folder, run_stage
 from pipeline._workspace import workspace

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from bgdata.errors import InputError
-from bgdata.report.leaderboard import read_leaderboard, render_markdown
-from bgdata.report.submissions import In9Result, read_json, read_results, read_submission
 from bgdata.shards import write_text_whole
 from bgdata.sources import open_sources
 from models.evaluation.challenge import SETS_READ
 from models.evaluation.recheck import compare_models, recheck_challenge, recheck_in9
+from models.evaluation.submissions import In9Result, read_json, read_results, read_submission
 from pipeline._judging import add_any_model_arguments, read_model, running
 from pipeline._stage import LEADERBOARD, run_stage
+from pipeline.report.leaderboard import read_leaderboard, render_markdown
 
 PAGE = Path("LEADERBOARD.md")
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from bgdata.compose.variants import VARIANTS
 from bgdata.sources import open_sources
+from models.classifiers.backbones import load_backbone
 from models.evaluation.in9 import in9_score, judge_variants, recorded_predictions
 from models.evaluation.probes import fit_probe, probed, read_features
-from models.zoo.backbones import load_backbone
 from pipeline._judging import (
     add_any_model_arguments,
     birth,

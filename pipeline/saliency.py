@@ -3,15 +3,15 @@
 import argparse
 import json
 
-from bgdata.report.sheet import SALIENCY, draw_sheet
 from bgdata.shards import MANIFEST, write_text_whole
+from bgdata.sheets.sheet import SALIENCY, draw_sheet
 from bgdata.sources import open_sources
-from models.checkpoints import load_classifier
+from models.classifiers.checkpoints import load_classifier
+from models.classifiers.judged import judged_classifier
 from models.devices import resolve_device
 from models.evaluation.saliency import SETS_READ, open_pairs, saliency_score
 from models.evaluation.saliency_sheet import sheet_columns, sheet_rows
-from models.weights import file_sha256
-from models.zoo.judged import judged_classifier
+from models.weights.files import file_sha256
 from pipeline._stage import RUNS, SCORES, SETS, read_settings, run_stage, runtime
 from pipeline._workspace import workspace
 

@@ -16,10 +16,10 @@ from dvc.exceptions import DvcException
 from scmrepo.exceptions import SCMError
 
 from bgdata.errors import InputError
-from bgdata.report.sweep import SWEEP_COLUMNS, draw_sweep, read_sweep, render_sweep
-from bgdata.report.table import put_between_marks
 from bgdata.shards import write_csv, write_text_whole
 from pipeline._stage import REPORT, run_stage
+from pipeline.report.sweep import SWEEP_COLUMNS, draw_sweep, read_sweep, render_sweep
+from pipeline.report.table import put_between_marks
 
 TABLE = REPORT / "p_sweep.csv"
 OUT = Path("docs/p_sweep.csv")

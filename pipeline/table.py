@@ -5,9 +5,9 @@ import json
 from pathlib import Path
 
 from bgdata.errors import InputError
-from bgdata.report.table import put_between_marks, render_markdown
 from bgdata.shards import write_text_whole
 from pipeline._stage import REPORT, run_stage
+from pipeline.report.table import put_between_marks, render_markdown
 
 README = Path("README.md")
 

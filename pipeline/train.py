@@ -10,14 +10,14 @@ from pathlib import Path
 import torch
 
 from bgdata.shards import MANIFEST, write_csv, write_text_whole
-from models.checkpoints import load_classifier, save_classifier
+from models.classifiers.checkpoints import load_classifier, save_classifier
 from models.devices import resolve_device, resolve_precision
 from models.training.distributed import first_ones, is_first, process_group
 from models.training.recipes import sets_read
 from models.training.run import Run
 from models.training.settings import TrainJob
 from models.training.train import train_recipe
-from models.weights import file_sha256
+from models.weights.files import file_sha256
 from pipeline._stage import RUNS, SETS, pixel_cache, read_settings, run_folder, run_stage, runtime
 from pipeline._workspace import workspace
 

@@ -10,7 +10,7 @@ from models.devices import resolve_device, resolve_precision
 from models.unet.checkpoints import save_unet
 from models.unet.settings import UNetJob
 from models.unet.train import fit_unet
-from models.weights import file_sha256
+from models.weights.files import file_sha256
 from pipeline._stage import RUNS, SETS, read_settings, run_stage, runtime
 from pipeline._workspace import workspace
 

@@ -16,9 +16,9 @@ import torch
 from bgdata.compose.variants import VARIANTS
 from bgdata.labels import CLASS_FOLDERS
 from bgdata.sources import open_sources
+from models.classifiers.judged import IMAGENET_MEAN, IMAGENET_STD, Judged
 from models.evaluation.challenge import SETS_READ, judge_foregrounds, open_challenge
 from models.evaluation.in9 import judge_variants
-from models.zoo.judged import IMAGENET_MEAN, IMAGENET_STD, Judged
 from tests.conftest import IMAGENET_SAMPLE
 
 RELEASE = IMAGENET_SAMPLE.parent / "in9_release"

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from bgdata.errors import InputError
-from models.heads import find_head
+from models.classifiers.heads import find_head
 
 
 def find_layers(network: nn.Module, patterns: Sequence[str]) -> list[str]:

@@ -14,8 +14,8 @@ import torch
 
 from bgdata.digits.bias import BIASES, TESTS, BiasedDigits, bias_digits
 from bgdata.digits.plain import Digits
-from bgdata.report.sheet import SheetRow
-from models.classifiers import Classifier
+from bgdata.sheets.sheet import SheetRow
+from models.classifiers.classifier import Classifier
 from models.digits.scores import digit_rows, score_on_digits
 from models.digits.settings import DigitsSettings
 from models.digits.training import train_on_digits

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from bgdata.digits.plain import CLASSES, SIDE
-from models.classifiers import Classifier
+from models.classifiers.classifier import Classifier
 
 _WIDTHS = (16, 32)
 _HIDDEN = 128

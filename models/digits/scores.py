@@ -9,15 +9,15 @@ from jaxtyping import Float32, UInt8
 
 from bgdata.digits.bias import TESTS, BiasedDigits
 from bgdata.digits.plain import CLASSES
-from bgdata.report.heat import HeatCell
-from bgdata.report.sheet import SheetRow
-from models.classifiers import Classifier
+from bgdata.sheets.heat import HeatCell
+from bgdata.sheets.sheet import SheetRow
+from models.classifiers.classifier import Classifier
+from models.classifiers.judged import judged_classifier
 from models.evaluation.accuracy import predict_labels
 from models.evaluation.saliency import attribute, attribution_share
 from models.evaluation.saliency_sheet import scaled
 from models.evaluation.statistics import wilson_interval
 from models.training.penalties import image_gradients, mean_size
-from models.zoo.judged import judged_classifier
 
 _BATCH = 256
 

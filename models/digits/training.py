@@ -7,7 +7,7 @@ import torch
 
 from bgdata.digits.bias import BiasedDigits
 from bgdata.digits.plain import CLASSES, SIDE
-from models.classifiers import Classifier
+from models.classifiers.classifier import Classifier
 from models.digits.network import build_digit_classifier
 from models.digits.settings import DigitsSettings
 from models.training.data import TrainingData

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Int64, UInt8
 
 from bgdata.labels import CLASS_FOLDERS
 from bgdata.shards import Row
-from models.classifiers import Classifier
+from models.classifiers.classifier import Classifier
 
 
 def predict_labels(

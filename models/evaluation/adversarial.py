@@ -12,9 +12,9 @@ from jaxtyping import Bool, Int64
 
 from bgdata.labels import CLASS_COUNT
 from bgdata.randomness import seeded_order
+from models.classifiers.judged import Judged
 from models.evaluation.challenge import Verdicts
 from models.evaluation.pairs import ChallengeData, Margins
-from models.zoo.judged import Judged
 
 BACKGROUNDS = 3  # of each class
 FOREGROUNDS = 6  # at each end

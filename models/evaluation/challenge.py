@@ -18,12 +18,12 @@ from tqdm import tqdm
 
 from bgdata.errors import InputError
 from bgdata.pixels import ImageSource, load_masks, load_pixels
+from models.classifiers.judged import Judged
 from models.evaluation.accuracy import labels_of, summary_by_class
 from models.evaluation.order import BackgroundOrder, best_pairs
 from models.evaluation.pairs import DECIDING, ChallengeData, Margins
 from models.evaluation.statistics import wilson_interval
 from models.evaluation.table import DECIDED, ESTIMATED, UNTRIED, PairTable, open_table
-from models.zoo.judged import Judged
 
 SETS_READ = ("original", "fg_mask", "only_bg_t")
 # Pairs in a round. A constant and no setting: the number of forward passes, which the score reports, must not depend

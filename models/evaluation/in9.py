@@ -18,11 +18,11 @@ from bgdata.errors import InputError
 from bgdata.labels import CLASS_COUNT
 from bgdata.pixels import ImageSource, load_pixels
 from bgdata.shards import Row
+from models.classifiers.judged import Judged
 from models.devices import exact_arithmetic
 from models.evaluation.accuracy import labels_of, summary_by_class
 from models.evaluation.groups import worst_group
 from models.evaluation.statistics import count_pairs, expected_calibration_error, paired_gap, wilson_interval
-from models.zoo.judged import Judged
 
 # Which variants of a photo are compared: each with its original, and the two that make the BG-gap.
 _REFERENCE = "original"

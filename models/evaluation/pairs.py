@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from bgdata.compose.paste import paste_foreground
 from bgdata.errors import InputError
+from models.classifiers.folding import fold_batch_norms
+from models.classifiers.judged import Judged, checked_logits
+from models.classifiers.programs import Program
 from models.devices import exact_arithmetic
-from models.zoo.folding import fold_batch_norms
-from models.zoo.judged import Judged, checked_logits
-from models.zoo.programs import Program
 
 # Composites in a forward pass that decides: always as many (filled up where there are fewer), so that a pair's verdict
 # depends on nothing else that is judged.

@@ -18,9 +18,9 @@ from bgdata.errors import InputError
 from bgdata.labels import CLASS_COUNT, CLASS_FOLDERS
 from bgdata.pixels import ImageSource, load_pixels
 from bgdata.randomness import seeded_order
+from models.classifiers.judged import Judged
 from models.devices import exact_arithmetic
 from models.evaluation.accuracy import labels_of
-from models.zoo.judged import Judged
 
 # Penalties, from the strongest on: half their product with the squared weights is added to the mean cross-entropy.
 L2 = tuple(10.0**power for power in range(0, -7, -1))

@@ -10,11 +10,11 @@ import torch
 from bgdata.errors import InputError
 from bgdata.pixels import ImageSource, load_pixels
 from bgdata.randomness import seeded_order
-from bgdata.report.submissions import ChallengeResult, In9Result
+from models.classifiers.judged import Judged
 from models.evaluation.accuracy import labels_of
 from models.evaluation.challenge import judge_foregrounds, open_challenge
 from models.evaluation.in9 import hash_ids, predict
-from models.zoo.judged import Judged
+from models.evaluation.submissions import ChallengeResult, In9Result
 
 _NAMES = ("checkpoint",)  # a file may be called otherwise
 

@@ -19,9 +19,9 @@ from bgdata.errors import InputError
 from bgdata.labels import CLASS_COUNT
 from bgdata.pixels import ImageSource, load_masks, load_pixels
 from bgdata.randomness import seeded_order
+from models.classifiers.judged import Judged
 from models.devices import exact_arithmetic
 from models.evaluation.accuracy import labels_of
-from models.zoo.judged import Judged
 
 VARIANTS = ("original", "mixed_rand")
 SETS_READ = (*VARIANTS, FG_MASK)

@@ -7,11 +7,11 @@ import torch
 from jaxtyping import Float32
 
 from bgdata.labels import CLASS_NAMES
-from bgdata.report.heat import HeatCell
-from bgdata.report.sheet import SheetRow
+from bgdata.sheets.heat import HeatCell
+from bgdata.sheets.sheet import SheetRow
+from models.classifiers.judged import Judged
 from models.evaluation.in9 import predict
 from models.evaluation.saliency import VARIANTS, Pairs, attribute, attribution_share
-from models.zoo.judged import Judged
 
 TITLES = {"gradient": "input gradient", "grad_cam": "Grad-CAM"}
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from bgdata.masks.settings import CleanSettings
-from bgdata.report.sheet import SheetCell, SheetRow
 from bgdata.segmentation_sets.base import SegmentationSet
+from bgdata.sheets.sheet import SheetCell, SheetRow
 from models.evaluation.segmentation import Evaluation, SampleScore, photo_of, predicted_mask
 from models.segmenters.base import Segmenter
 

@@ -10,7 +10,7 @@ from jaxtyping import Float32, Int64
 from torch import Generator, Tensor
 
 from bgdata.errors import InputError
-from models.classifiers import Classifier
+from models.classifiers.classifier import Classifier
 from models.flow.density import coverage, gaussian_log_prob, normality, two_sample_test
 from models.flow.features import image_features, take_apart
 from models.flow.network import FlowHead, vote

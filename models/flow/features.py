@@ -9,10 +9,10 @@ from jaxtyping import Float32, UInt8
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from models.classifiers import Classifier
+from models.classifiers.classifier import Classifier
+from models.classifiers.heads import find_head
 from models.devices import autocast, exact_arithmetic
 from models.flow.network import FlowHead
-from models.heads import find_head
 from models.training.batches import augmented, generator_of
 from models.training.data import as_batch
 from models.training.recipes import Recipe

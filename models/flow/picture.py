@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float, UInt8
 
 from bgdata.labels import CLASS_NAMES
-from bgdata.report.sheet import Colour, SheetRow
-from models.classifiers import Classifier
+from bgdata.sheets.sheet import Colour, SheetRow
+from models.classifiers.classifier import Classifier
 from models.flow.diagnostics import Embedded, spread
 from models.flow.features import image_features
 from models.flow.network import FlowHead

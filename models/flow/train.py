@@ -14,7 +14,7 @@ from torch import Generator, Tensor, nn
 from tqdm import tqdm
 
 from bgdata.errors import InputError
-from models.classifiers import Classifier
+from models.classifiers.classifier import Classifier
 from models.devices import exact_arithmetic
 from models.flow.features import image_features, paired_features, take_apart
 from models.flow.network import FlowHead
@@ -26,7 +26,7 @@ from models.training.run import Run
 from models.training.schedule import learning_rate
 from models.training.settings import BackgroundSettings, FlowSettings, LoopSettings, NamedRecipe
 from models.training.tuning import count_parameters
-from models.weights import read_torch_file, save_whole
+from models.weights.files import read_torch_file, save_whole
 
 STATE = "state.pt"
 # The loss of a batch: features of photos and of their copies on other backgrounds, and labels.

@@ -6,7 +6,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from bgdata.errors import InputError
-from models.weights import load_weights, read_torch_file
+from models.weights.files import load_weights, read_torch_file
 
 
 def load_published(network: nn.Module, path: Path, *, under: str | None = None, unneeded: Sequence[str] = ()) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, get_swa_multi_avg_fn
 
-from models.classifiers import Classifier
+from models.classifiers.classifier import Classifier
 from models.training.parts import Averaging
 from models.training.settings import AveragingSettings
 

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from bgdata.errors import InputError
 from bgdata.randomness import image_generator
-from models.classifiers import Classifier
+from models.classifiers.classifier import Classifier
 from models.devices import autocast, exact_arithmetic
 from models.evaluation.accuracy import predict_labels
 from models.training.batches import epoch_batches
@@ -27,7 +27,7 @@ from models.training.recipes import Recipe
 from models.training.run import Run
 from models.training.schedule import learning_rate
 from models.training.settings import LoopSettings
-from models.weights import read_torch_file, save_whole
+from models.weights.files import read_torch_file, save_whole
 
 STATE = "state.pt"
 

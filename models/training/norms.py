@@ -3,7 +3,7 @@
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from models.classifiers import Classifier
+from models.classifiers.classifier import Classifier
 from models.devices import autocast
 from models.training.batches import epoch_batches
 from models.training.distributed import average_buffers

@@ -2,7 +2,7 @@
 
 import torch
 
-from models.classifiers import Classifier
+from models.classifiers.classifier import Classifier
 from models.training.settings import LoopSettings
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt8
 from torch import Generator, Tensor, nn
 
-from models.classifiers import Classifier
+from models.classifiers.classifier import Classifier
 
 # The class of each background, where nobody knows it (a mixed image).
 UNKNOWN = -1

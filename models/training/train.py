@@ -6,7 +6,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from models.classifiers import Classifier
+from models.classifiers.classifier import Classifier
 from models.flow.train import fit_flow
 from models.training.loop import fit
 from models.training.recipes import open_recipe, open_validation

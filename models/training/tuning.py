@@ -5,7 +5,7 @@ import torch
 from models.adapters.layers import find_layers
 from models.adapters.lora import add_lora, is_lora_name, merge_lora
 from models.adapters.oft import add_oft, is_oft_name, merge_oft
-from models.classifiers import Classifier
+from models.classifiers.classifier import Classifier
 from models.training.settings import AdapterSettings, RecipeSettings
 
 

@@ -8,7 +8,7 @@ import segmentation_models_pytorch as smp
 import timm
 
 from models.unet.network import UNet, build_unet
-from models.weights import load_weights, read_network, save_network
+from models.weights.files import load_weights, read_network, save_network
 
 _NEEDED = ("encoder", "depth", "size", "threshold")
 

@@ -24,7 +24,7 @@ from models.training.schedule import learning_rate
 from models.unet.data import Augmentation, Pairs, build_augmentation, open_pairs
 from models.unet.network import UNet, build_unet, foreground_probability, to_unit
 from models.unet.settings import UNetSettings
-from models.weights import read_torch_file, save_whole
+from models.weights.files import read_torch_file, save_whole
 
 STATE = "state.pt"
 

@@ -3,8 +3,8 @@
 import numpy as np
 
 from bgdata.io import decode_image
-from bgdata.report.heat import HeatCell
-from bgdata.report.sheet import SALIENCY, SheetRow, draw_sheet
+from bgdata.sheets.heat import HeatCell
+from bgdata.sheets.sheet import SALIENCY, SheetRow, draw_sheet
 
 
 def cell(heat: bool = True) -> HeatCell:

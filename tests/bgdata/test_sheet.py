@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bgdata.io import decode_image
-from bgdata.report.sheet import SheetCell, SheetRow, draw_sheet
+from bgdata.sheets.sheet import SheetCell, SheetRow, draw_sheet
 
 COLUMNS = ("best", "worst")
 

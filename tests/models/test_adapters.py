@@ -14,8 +14,8 @@ from bgdata.errors import InputError
 from models.adapters.layers import find_layers
 from models.adapters.lora import add_lora, merge_lora
 from models.adapters.oft import Rotation, add_oft, merge_oft
-from models.checkpoints import load_classifier, save_classifier
-from models.classifiers import Classifier, build_classifier
+from models.classifiers.checkpoints import load_classifier, save_classifier
+from models.classifiers.classifier import Classifier, build_classifier
 from models.training import loop
 from models.training.norms import set_training
 from models.training.optimizers import build_optimizer

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from models.classifiers.judged import Judged
 from models.evaluation.adversarial import BACKGROUNDS, FOREGROUNDS, AdversarialGallery, choose_rated
 from models.evaluation.challenge import Verdicts, challenge_score, judge_foregrounds
 from models.evaluation.pairs import ChallengeData
-from models.zoo.judged import Judged
 from tests.models.test_challenge import brute_force, classifier, data, predictions
 
 CPU = torch.device("cpu")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.classifiers import Classifier, build_classifier
+from models.classifiers.classifier import Classifier, build_classifier
 from models.training import loop
 from models.training.averaging import build_averaging
 from models.training.norms import refresh_statistics

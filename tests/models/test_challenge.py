@@ -14,13 +14,13 @@ from torch import nn
 from bgdata.compose.paste import paste_foreground
 from bgdata.errors import InputError
 from bgdata.sources import open_sources
-from models.classifiers import build_classifier
+from models.classifiers.classifier import build_classifier
+from models.classifiers.judged import Judged, judged_classifier
+from models.classifiers.programs import Program, load_exported, load_torchscript
 from models.evaluation import challenge
 from models.evaluation.challenge import SETS_READ, challenge_score, judge_foregrounds, open_challenge
 from models.evaluation.pairs import ChallengeData, Margins
 from models.evaluation.table import DECIDED, ESTIMATED, UNTRIED, PairTable
-from models.zoo.judged import Judged, judged_classifier
-from models.zoo.programs import Program, load_exported, load_torchscript
 from tests.releases import draw_release
 
 CPU = torch.device("cpu")

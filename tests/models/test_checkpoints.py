@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from bgdata.errors import InputError
-from models.checkpoints import load_classifier, save_classifier
-from models.classifiers import build_classifier
-from models.weights import file_sha256
+from models.classifiers.checkpoints import load_classifier, save_classifier
+from models.classifiers.classifier import build_classifier
+from models.weights.files import file_sha256
 
 RECORD = {
     "recipe": {"name": "original"},

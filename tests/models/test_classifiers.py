@@ -11,7 +11,7 @@ from torch import nn
 
 from bgdata.errors import InputError
 from bgdata.geometry import resize_pixels
-from models.classifiers import MEAN, STD, build_classifier, resize_images
+from models.classifiers.classifier import MEAN, STD, build_classifier, resize_images
 
 
 class Print:

@@ -8,7 +8,7 @@ import jaxtyping
 import pytest
 import torch
 
-from models.classifiers import build_classifier
+from models.classifiers.classifier import build_classifier
 from models.training import loop
 from models.training.settings import AdapterSettings, RecipeSettings
 from models.training.tuning import merge_adapters, prepare_classifier

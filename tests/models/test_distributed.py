@@ -13,14 +13,14 @@ import torch
 from torch import nn
 
 from bgdata.errors import InputError
-from models.checkpoints import save_classifier
-from models.classifiers import build_classifier
+from models.classifiers.checkpoints import save_classifier
+from models.classifiers.classifier import build_classifier
 from models.training.distributed import average, average_buffers, first_ones, is_first, process_count, process_group
 from models.training.loop import STATE, fit
 from models.training.recipes import open_recipe
 from models.training.run import Run
 from models.training.settings import LoopSettings, RecipeSettings
-from models.weights import read_torch_file
+from models.weights.files import read_torch_file
 from tests.conftest import ROOT
 from tests.models.test_training import SETTINGS
 

@@ -12,10 +12,13 @@ from torch import Tensor
 from torch.autograd.functional import jacobian
 
 from bgdata.errors import InputError
-from bgdata.report.sheet import draw_sheet
+from bgdata.sheets.sheet import draw_sheet
 from bgdata.sources import open_sources
-from models.checkpoints import load_classifier, save_classifier
-from models.classifiers import Classifier, build_classifier
+from models.classifiers.backbones import take_off_head
+from models.classifiers.checkpoints import load_classifier, save_classifier
+from models.classifiers.classifier import Classifier, build_classifier
+from models.classifiers.folding import fold_batch_norms
+from models.classifiers.judged import judged_classifier
 from models.evaluation.accuracy import predict_labels
 from models.evaluation.challenge import judge_foregrounds, open_challenge
 from models.evaluation.saliency import SETS_READ as SALIENCY_SETS
@@ -30,9 +33,6 @@ from models.flow.train import Examples, fit_head, joint_loss
 from models.training.run import Run
 from models.training.settings import FlowSettings, NamedRecipe
 from models.training.train import train_recipe
-from models.zoo.backbones import take_off_head
-from models.zoo.folding import fold_batch_norms
-from models.zoo.judged import judged_classifier
 from tests.models.test_training import SETTINGS, Killed, generator
 
 CPU = torch.device("cpu")

@@ -8,16 +8,16 @@ import torchvision
 from torch import nn
 
 from bgdata.errors import InputError
-from models.checkpoints import load_classifier, save_classifier
-from models.classifiers import Classifier, build_classifier
-from models.heads import find_head, head_keys, replace_head
+from models.classifiers.backbones import load_backbone
+from models.classifiers.checkpoints import load_classifier, save_classifier
+from models.classifiers.classifier import Classifier, build_classifier
+from models.classifiers.folding import fold_batch_norms
+from models.classifiers.heads import find_head, head_keys, replace_head
+from models.classifiers.loading import ModelSource, load_judged
 from models.training.norms import set_training
 from models.training.optimizers import build_optimizer, set_rate
 from models.training.settings import HeadSettings, RecipeSettings
 from models.training.tuning import prepare_classifier
-from models.zoo.backbones import load_backbone
-from models.zoo.folding import fold_batch_norms
-from models.zoo.loading import ModelSource, load_judged
 from tests.models.test_training import SETTINGS
 
 MLP = HeadSettings(kind="mlp", hidden=16, dropout=0.5)

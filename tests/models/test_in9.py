@@ -11,11 +11,11 @@ from bgdata.io import decode_image
 from bgdata.labels import CLASS_FOLDERS, CLASS_NAMES
 from bgdata.shards import ImageSet
 from bgdata.sources import open_sources
-from models.classifiers import build_classifier
+from models.classifiers.classifier import build_classifier
+from models.classifiers.judged import judged_classifier
 from models.devices import resolve_device, resolve_precision
 from models.evaluation.groups import MIN_GROUP, worst_group
 from models.evaluation.in9 import Judgement, bg_gap, group_score, in9_score, judge_variants, transitions
-from models.zoo.judged import judged_classifier
 
 CPU = torch.device("cpu")
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.classifiers import Classifier
+from models.classifiers.classifier import Classifier
 from models.training import loop, settings
 from models.training.consistency import Consistency, symmetric_divergence
 from models.training.groups import GroupDRO

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.classifiers import build_classifier
+from models.classifiers.classifier import build_classifier
 from models.training.losses import BaseLoss
 from models.training.objectives import Objective
 from models.training.parts import Batch

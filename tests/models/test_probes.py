@@ -16,11 +16,11 @@ from bgdata.io import encode_jpeg
 from bgdata.labels import CLASS_COUNT
 from bgdata.shards import Row, member_name
 from bgdata.sources import open_sources
+from models.classifiers.backbones import load_backbone, take_off_head
+from models.classifiers.judged import Judged
+from models.classifiers.loading import ModelSource
 from models.evaluation.in9 import bg_gap, judge_variants
 from models.evaluation.probes import Features, Probe, extract_features, fit_probe, probed, read_features
-from models.zoo.backbones import load_backbone, take_off_head
-from models.zoo.judged import Judged
-from models.zoo.loading import ModelSource
 from tests.models.conftest import write_set
 
 CPU = torch.device("cpu")

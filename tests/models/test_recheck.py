@@ -8,13 +8,13 @@ import torch
 
 from bgdata.compose.variants import VARIANTS
 from bgdata.errors import InputError
-from bgdata.report.submissions import ChallengeResult, In9Result
 from bgdata.sources import open_sources
-from models.classifiers import build_classifier
+from models.classifiers.classifier import build_classifier
+from models.classifiers.judged import Judged, judged_classifier
 from models.evaluation.challenge import SETS_READ, challenge_score, judge_foregrounds, open_challenge
 from models.evaluation.in9 import in9_score, judge_variants, recorded_predictions
 from models.evaluation.recheck import compare_models, recheck_challenge, recheck_in9
-from models.zoo.judged import Judged, judged_classifier
+from models.evaluation.submissions import ChallengeResult, In9Result
 
 CPU = torch.device("cpu")
 HOW: dict[str, Any] = {"seed": 0, "device": CPU, "eval_batch": 4, "workers": 1}

@@ -11,7 +11,8 @@ from torch import nn
 
 from bgdata.errors import InputError
 from bgdata.sources import open_sources
-from models.classifiers import build_classifier
+from models.classifiers.classifier import build_classifier
+from models.classifiers.judged import Judged, judged_classifier
 from models.evaluation.saliency import (
     BATCH,
     SETS_READ,
@@ -26,7 +27,6 @@ from models.evaluation.saliency import (
     saliency_score,
 )
 from models.evaluation.saliency_sheet import scaled, sheet_columns, sheet_rows
-from models.zoo.judged import Judged, judged_classifier
 
 CPU = torch.device("cpu")
 SIDE = 12

@@ -16,10 +16,10 @@ from bgdata.geometry import Box
 from bgdata.io import decode_image
 from bgdata.masks.metrics import dice, iou
 from bgdata.masks.settings import CleanSettings
-from bgdata.report.sheet import draw_sheet
 from bgdata.segmentation_sets.base import Sample, SegmentationSet, Truth, UnusableTruth, count_samples, truth_of
 from bgdata.segmentation_sets.photos import PhotoSet
 from bgdata.shards import ImageSet
+from bgdata.sheets.sheet import draw_sheet
 from models.evaluation.segmentation import (
     Evaluation,
     SampleScore,

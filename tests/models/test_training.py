@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from bgdata.errors import InputError
 from bgdata.shards import ImageSet
-from models.classifiers import Classifier, build_classifier
+from models.classifiers.classifier import Classifier, build_classifier
 from models.training import loop
 from models.training.augment import crop_and_flip, jitter_colours
 from models.training.data import soft_labels

@@ -14,11 +14,11 @@ from torch import nn
 
 from bgdata.errors import InputError
 from bgdata.labels import in9_label_by_imagenet_index
-from models.checkpoints import save_classifier
-from models.classifiers import build_classifier
-from models.zoo.folding import fold_batch_norms
-from models.zoo.judged import IMAGENET_MEAN, IMAGENET_STD, IN9_MEAN, IN9_STD, Judged, judged_classifier
-from models.zoo.loading import ModelSource, load_judged, state_sha256
+from models.classifiers.checkpoints import save_classifier
+from models.classifiers.classifier import build_classifier
+from models.classifiers.folding import fold_batch_norms
+from models.classifiers.judged import IMAGENET_MEAN, IMAGENET_STD, IN9_MEAN, IN9_STD, Judged, judged_classifier
+from models.classifiers.loading import ModelSource, load_judged, state_sha256
 
 IMAGES = torch.rand(3, 3, 48, 48, generator=torch.Generator().manual_seed(0))
 # The smallest of torchvision's networks.

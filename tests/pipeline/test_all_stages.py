@@ -15,8 +15,8 @@ from ruamel.yaml import YAML
 
 from bgdata.compose.render import SETS as RENDERED
 from bgdata.shards import ImageSet
-from models.checkpoints import load_classifier
-from models.weights import file_sha256
+from models.classifiers.checkpoints import load_classifier
+from models.weights.files import file_sha256
 from pipeline import (
     challenge,
     config,

@@ -10,7 +10,7 @@ from bgdata.compose.variants import FG_MASK, VARIANTS
 from bgdata.errors import InputError
 from bgdata.fetch.sources import SOURCES
 from bgdata.sources import open_sources
-from models.weights import file_sha256
+from models.weights.files import file_sha256
 from pipeline import fetch_release
 from tests.releases import draw_release
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from bgdata.compose.variants import FG_MASK, VARIANTS
-from models.classifiers import build_classifier
+from models.classifiers.classifier import build_classifier
 from tests.conftest import ROOT
 from tests.releases import draw_release
 

@@ -10,7 +10,7 @@ import pytest
 from dvc.utils.hydra import apply_overrides
 from ruamel.yaml import YAML
 
-from models.checkpoints import load_classifier
+from models.classifiers.checkpoints import load_classifier
 from pipeline import config, fetch, in9l, ingest, init, render, segment, train
 from tests.conftest import ROOT
 from tests.pipeline.test_all_stages import write_params

@@ -16,17 +16,17 @@ from bgdata.compose.variants import FG_MASK, MIXED, VARIANTS
 from bgdata.errors import InputError
 from bgdata.io import decode_image, decode_mask, encode_jpeg, encode_mask
 from bgdata.labels import CLASS_FOLDERS, CLASS_NAMES
-from bgdata.report import words
-from bgdata.report.adversaries import _apart, read_adversaries
-from bgdata.report.charts import curve_chart
-from bgdata.report.gallery import PICTURES, choose_photos, read_gallery
-from bgdata.report.numbers import HISTORY_COLUMNS, SEGMENTATION_SETS, Results, metrics
-from bgdata.report.page import headline_tiles, points, split_provenance
-from bgdata.report.pictures import image_uri
-from bgdata.report.reading import read_results
-from bgdata.report.table import percent
 from bgdata.shards import ImageSet, Row, finish_set, member_name, shard_name, write_shard
 from pipeline import report
+from pipeline.report import words
+from pipeline.report.adversaries import _apart, read_adversaries
+from pipeline.report.charts import curve_chart
+from pipeline.report.gallery import PICTURES, choose_photos, read_gallery
+from pipeline.report.numbers import HISTORY_COLUMNS, SEGMENTATION_SETS, Results, metrics
+from pipeline.report.page import headline_tiles, points, split_provenance
+from pipeline.report.pictures import image_uri
+from pipeline.report.reading import read_results
+from pipeline.report.table import percent
 
 RECIPES = ("original", "mixed_rand", "dynamic")
 # Accuracy of each recipe on each variant, in hits of 18 photos, in VARIANTS' order.

@@ -13,9 +13,10 @@ import pytest
 
 from bgdata.compose.variants import VARIANTS
 from bgdata.errors import InputError
-from bgdata.report.numbers import metrics
-from bgdata.report.reading import read_results
-from bgdata.report.sweep import (
+from pipeline import sweep, table
+from pipeline.report.numbers import metrics
+from pipeline.report.reading import read_results
+from pipeline.report.sweep import (
     accuracy_by_p,
     draw_sweep,
     read_sweep,
@@ -23,8 +24,7 @@ from bgdata.report.sweep import (
     replacement_probabilities,
     sweep_chart,
 )
-from bgdata.report.table import COLUMNS, put_between_marks, render_markdown, results_table
-from pipeline import sweep, table
+from pipeline.report.table import COLUMNS, put_between_marks, render_markdown, results_table
 from tests.pipeline.test_report import COUNT, HITS, add_seeds, edit_json, recipe_settings, run, write_inputs
 
 RECIPES = ("original", "dynamic")

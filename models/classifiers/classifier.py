@@ -14,9 +14,9 @@ from torchvision.models.resnet import BasicBlock, ResNet
 
 from bgdata.errors import InputError
 from bgdata.labels import CLASS_COUNT
-from models.heads import head_keys, replace_head
-from models.libraries import published, resolve_name
-from models.weights import load_weights, read_torch_file
+from models.classifiers.heads import head_keys, replace_head
+from models.classifiers.libraries import published, resolve_name
+from models.weights.files import load_weights, read_torch_file
 
 # ImageNet-9's own statistics (Xiao et al. 2021, the evaluator's for nine-class models).
 MEAN = (0.4717, 0.4499, 0.3837)
@@ -56,7 +56,7 @@ class Classifier(nn.Module):
         return {f"network.{key}" for key in head_keys(self.network)}
 
     def replace_head(self, head: Mapping[str, Any]) -> None:
-        """Give the network a new head (see `models.heads`), which the checkpoint remembers."""
+        """Give the network a new head (see `models.classifiers.heads`), which the checkpoint remembers."""
         replace_head(self.network, head, classes=self.classes)
         self.head = dict(head)
 

@@ -12,10 +12,9 @@ from torch import nn
 
 from bgdata.errors import InputError
 from bgdata.labels import CLASS_COUNT
-from models.checkpoints import load_classifier
-from models.heads import find_head
-from models.weights import file_sha256, load_weights, read_torch_file
-from models.zoo.judged import (
+from models.classifiers.checkpoints import load_classifier
+from models.classifiers.heads import find_head
+from models.classifiers.judged import (
     IMAGENET_CLASSES,
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -24,9 +23,10 @@ from models.zoo.judged import (
     Judged,
     judged_classifier,
 )
-from models.zoo.networks import NamedNetwork, build_network
-from models.zoo.programs import load_entry, load_exported, load_torchscript
-from models.zoo.states import Weights, is_program, read_weights
+from models.classifiers.programs import load_entry, load_exported, load_torchscript
+from models.classifiers.published import NamedNetwork, build_network
+from models.weights.files import file_sha256, load_weights, read_torch_file
+from models.weights.states import Weights, is_program, read_weights
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bgdata.compose.variants import VARIANTS
-from bgdata.report.flow import FlowResult
-from bgdata.report.table import COLUMNS, Cell
+from pipeline.report.flow import FlowResult
+from pipeline.report.table import COLUMNS, Cell
 
 # The recipe that others are compared with: plain training on the photos as they are.
 BASELINE = "original"

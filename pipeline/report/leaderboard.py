@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bgdata.compose.variants import VARIANTS
-from bgdata.report.submissions import Submission, read_submission
+from models.evaluation.submissions import Submission, read_submission
 
 # Photos in each variant of the official test release, and so foregrounds and backgrounds of its challenge.
 OFFICIAL_PHOTOS = 4050
@@ -70,7 +70,7 @@ def read_leaderboard(folder: Path) -> Leaderboard:
 
 def read_published() -> list[Entry]:
     """The published rows, each with its citation."""
-    text = resources.files("bgdata.report").joinpath("published.csv").read_text(encoding="utf-8")
+    text = resources.files("pipeline.report").joinpath("published.csv").read_text(encoding="utf-8")
     return [
         Entry(
             name=row["name"],
@@ -89,7 +89,7 @@ def read_published() -> list[Entry]:
 def render_markdown(board: Leaderboard) -> str:
     """LEADERBOARD.md; the same rows give the same bytes."""
     environment = Environment(
-        loader=PackageLoader("bgdata.report"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("pipeline.report"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"cell": _markdown_cell, "percent": _percent, "code": _markdown_code}
     return environment.get_template("leaderboard.md.j2").render(board=board, variants=VARIANTS) + "\n"

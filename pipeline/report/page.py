@@ -10,15 +10,15 @@ from markupsafe import Markup
 
 from bgdata.compose.variants import FG_MASK
 from bgdata.labels import CLASS_FOLDERS, CLASS_NAMES
-from bgdata.report import words
-from bgdata.report.charts import accuracy_panels, curve_chart, recipe_colours
-from bgdata.report.digits import DigitResults
-from bgdata.report.gallery import Gallery
-from bgdata.report.inventory import Inventory
-from bgdata.report.leaderboard import Leaderboard
-from bgdata.report.numbers import Results, metrics
-from bgdata.report.sweep import SweepChart
-from bgdata.report.table import ABSENT, COLUMNS, percent, results_table, rounded, typeset
+from pipeline.report import words
+from pipeline.report.charts import accuracy_panels, curve_chart, recipe_colours
+from pipeline.report.digits import DigitResults
+from pipeline.report.gallery import Gallery
+from pipeline.report.inventory import Inventory
+from pipeline.report.leaderboard import Leaderboard
+from pipeline.report.numbers import Results, metrics
+from pipeline.report.sweep import SweepChart
+from pipeline.report.table import ABSENT, COLUMNS, percent, results_table, rounded, typeset
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def _flatten(record: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
 
 def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("bgdata.report"),
+        loader=PackageLoader("pipeline.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

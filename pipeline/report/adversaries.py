@@ -10,8 +10,8 @@ from bgdata.compose.paste import paste_foreground
 from bgdata.compose.variants import FG_MASK
 from bgdata.io import decode_image, decode_mask
 from bgdata.labels import CLASS_NAMES
-from bgdata.report.pictures import image_uri, photo_uri
 from bgdata.shards import ImageSet
+from pipeline.report.pictures import image_uri, photo_uri
 
 _BEHIND, _PHOTOS = "only_bg_t", "original"
 

@@ -3,16 +3,16 @@
 import argparse
 import json
 
-from bgdata.report.digits import read_digits
-from bgdata.report.gallery import read_gallery
-from bgdata.report.inventory import read_inventory
-from bgdata.report.leaderboard import read_leaderboard
-from bgdata.report.numbers import HISTORY_COLUMNS, IN9_COLUMNS, history_rows, in9_rows, metrics
-from bgdata.report.page import render_page
-from bgdata.report.reading import read_results
-from bgdata.report.sweep import SWEEP_COLUMNS, replacement_probabilities, sweep_chart, sweep_rows
 from bgdata.shards import write_csv, write_text_whole
 from pipeline._stage import LEADERBOARD, REPORT, RUNS, SCORES, SETS, read_settings, run_stage
+from pipeline.report.digits import read_digits
+from pipeline.report.gallery import read_gallery
+from pipeline.report.inventory import read_inventory
+from pipeline.report.leaderboard import read_leaderboard
+from pipeline.report.numbers import HISTORY_COLUMNS, IN9_COLUMNS, history_rows, in9_rows, metrics
+from pipeline.report.page import render_page
+from pipeline.report.reading import read_results
+from pipeline.report.sweep import SWEEP_COLUMNS, replacement_probabilities, sweep_chart, sweep_rows
 
 
 def main(_: argparse.Namespace) -> None:

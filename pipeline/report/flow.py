@@ -8,8 +8,8 @@ from typing import Literal
 from pydantic import BaseModel, ValidationError, model_validator
 
 from bgdata.errors import InputError
-from bgdata.report.pictures import data_uri
-from bgdata.report.table import rounded, typeset
+from pipeline.report.pictures import data_uri
+from pipeline.report.table import rounded, typeset
 
 EMBEDDING = "embedding"
 Images = Literal["original", "swapped"]

@@ -5,9 +5,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from models.classifiers import Classifier, build_classifier
-from models.libraries import LIBRARIES
-from models.weights import load_weights, read_network, save_network
+from models.classifiers.classifier import Classifier, build_classifier
+from models.classifiers.libraries import LIBRARIES
+from models.weights.files import load_weights, read_network, save_network
 
 _NEEDED = ("arch", "input_size", "classes", "recipe", "seed")
 

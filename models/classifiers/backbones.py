@@ -7,19 +7,19 @@ from typing import Any
 from torch import nn
 
 from bgdata.errors import InputError
-from models.flow.network import FlowHead
-from models.heads import MlpHead, find_head
-from models.weights import load_weights
-from models.zoo.judged import Judged
-from models.zoo.loading import (
+from models.classifiers.heads import MlpHead, find_head
+from models.classifiers.judged import Judged
+from models.classifiers.loading import (
     ModelSource,
     assemble_judged,
     is_our_checkpoint,
     load_judged,
     published_preparation,
 )
-from models.zoo.networks import build_network
-from models.zoo.states import is_program, read_weights
+from models.classifiers.published import build_network
+from models.flow.network import FlowHead
+from models.weights.files import load_weights
+from models.weights.states import is_program, read_weights
 
 
 def load_backbone(source: ModelSource) -> tuple[Judged, dict[str, Any]]:

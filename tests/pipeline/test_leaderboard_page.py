@@ -9,9 +9,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bgdata.compose.variants import VARIANTS
 from bgdata.errors import InputError
-from bgdata.report.leaderboard import read_leaderboard, read_published, render_markdown
-from bgdata.report.page import percent
-from bgdata.report.submissions import read_submission
+from models.evaluation.submissions import read_submission
+from pipeline.report.leaderboard import read_leaderboard, read_published, render_markdown
+from pipeline.report.page import percent
 
 
 def submission(count: int = 4050, **changes: Any) -> dict[str, Any]:
@@ -76,7 +76,7 @@ def test_names_cannot_break_the_tables(tmp_path: Path) -> None:
     write(tmp_path, submission(name="<b>a|b</b>\n# c", trained_on="[x](y)"))
     board = read_leaderboard(tmp_path)
     assert r"| \<b\>a\|b\</b\> \# c | \[x\](y) |" in render_markdown(board)
-    environment = Environment(loader=PackageLoader("bgdata.report"), autoescape=True, undefined=StrictUndefined)
+    environment = Environment(loader=PackageLoader("pipeline.report"), autoescape=True, undefined=StrictUndefined)
     environment.filters["percent"] = percent
     page = environment.get_template("leaderboard.html.j2").render(board=board)
     assert "<b>" not in page

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
-from bgdata.report.sheet import draw_outline
+from bgdata.sheets.sheet import draw_outline
 
 _OPACITY = 0.75
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from bgdata.compose.variants import VARIANTS
 from bgdata.errors import InputError
-from bgdata.report.flow import read_flow
-from bgdata.report.numbers import HISTORY_COLUMNS, SEGMENTATION_SETS, Results
+from pipeline.report.flow import read_flow
+from pipeline.report.numbers import HISTORY_COLUMNS, SEGMENTATION_SETS, Results
 
 
 def read_results(

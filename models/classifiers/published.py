@@ -8,8 +8,8 @@ import torchvision
 from torch import nn
 
 from bgdata.errors import InputError
-from models.libraries import published, resolve_name
-from models.zoo.judged import IMAGENET_CLASSES, IMAGENET_MEAN, IMAGENET_STD
+from models.classifiers.judged import IMAGENET_CLASSES, IMAGENET_MEAN, IMAGENET_STD
+from models.classifiers.libraries import published, resolve_name
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from bgdata.digits.bias import BIASES, TESTS
 from bgdata.errors import InputError
-from bgdata.report.pictures import data_uri
+from pipeline.report.pictures import data_uri
 
 PLAIN, PENALISED = "plain", "absolute"
 _STAGE = "`dvc repro --force digits`"

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from bgdata.errors import InputError
 from bgdata.labels import CLASS_COUNT, in9_label_by_imagenet_index
-from models.classifiers import MEAN, STD, Classifier, resize_images
+from models.classifiers.classifier import MEAN, STD, Classifier, resize_images
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)

@@ -10,9 +10,9 @@ from typing import Any
 from bgdata.compose.variants import FG_MASK, VARIANTS
 from bgdata.labels import CLASS_COUNT, CLASS_NAMES
 from bgdata.randomness import seeded_order
-from bgdata.report.adversaries import Adversaries, read_adversaries
-from bgdata.report.pictures import data_uri, mask_uri, photo_uri
 from bgdata.shards import ImageSet, Row
+from pipeline.report.adversaries import Adversaries, read_adversaries
+from pipeline.report.pictures import data_uri, mask_uri, photo_uri
 
 PICTURES = (*VARIANTS, FG_MASK)
 _SPREAD = 5  # mixed images drawn for each one shown, so that the shown ones spread as the set's labels do

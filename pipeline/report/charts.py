@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bgdata.compose.variants import VARIANTS
-from bgdata.report.numbers import Results
-from bgdata.report.table import Cell
+from pipeline.report.numbers import Results
+from pipeline.report.table import Cell
 
 COLOURS = 15  # of the style sheet: `c0` to `c14`; from `c8` on the hues of `c1` to `c7` again, lines dashed
 Place = Callable[[int, float], tuple[float, float]]

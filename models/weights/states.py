@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from bgdata.errors import InputError
-from models.weights import read_torch_file
+from models.weights.files import read_torch_file
 
 # Under which a training script keeps the weights; the first one that is there counts.
 _CONTAINERS = ("model", "model_state_dict", "state_dict")

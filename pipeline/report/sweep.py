@@ -10,8 +10,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bgdata.errors import InputError
-from bgdata.report.numbers import Results
-from bgdata.report.table import ABSENT, Cell, markdown_table
+from pipeline.report.numbers import Results
+from pipeline.report.table import ABSENT, Cell, markdown_table
 
 SWEEP_COLUMNS = ("recipe", "p", "variant", "accuracy")
 SWEPT = ("original", "mixed_rand", "only_fg")
@@ -110,7 +110,7 @@ def draw_sweep(rows: Iterable[Mapping[str, Any]]) -> str:
             "there are less than two values of p to draw: name more experiments, each with its own train.p"
         )
     environment = Environment(
-        loader=PackageLoader("bgdata.report"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("pipeline.report"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     return environment.get_template("sweep.svg.j2").render(chart=chart) + "\n"
 

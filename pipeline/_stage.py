@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from bgdata.errors import InputError
-from bgdata.parallel import end_with_parent
-from bgdata.shards import MANIFEST
+from bgdata.lifetime import end_with_parent
 from pipeline import PARENT
 
 CONFIG = Path("build/config")
+CODE = Path("build/code")
 RAW = Path("data/raw")
 # What is too large, or not ours, to be an out of DVC's: archives and the trees unpacked from them.
 DOWNLOADS = Path("data/downloads")
@@ -119,11 +119,6 @@ def run_checkpoints(run: Path) -> list[Path]:
 def pixel_cache() -> Path:
     """Where sets lie decoded for all recipes and seeds, a folder a set; to be removed whenever nothing is training."""
     return work_base() / "pixels"
-
-
-def weights_manifests() -> dict[str, Path]:
-    """The manifests of the fetched weights, as inputs of a workspace."""
-    return {f"weights/{path.parent.name}": path for path in sorted(WEIGHTS.glob(f"*/{MANIFEST}"))}
 
 
 def work_base() -> Path:

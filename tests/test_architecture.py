@@ -77,3 +77,13 @@ def test_bgdata_knows_no_network(path: Path) -> None:
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             imported.add(node.module.split(".")[0])
     assert not imported & {"torch", "torchvision"}, f"{path}: networks belong into models/"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "pipeline").glob("[a-z]*.py")), ids=lambda path: path.stem)
+def test_a_workspace_is_named_after_its_stage(path: Path) -> None:
+    """Its fingerprint is of that stage's code."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "workspace":
+            (name, *_) = node.args
+            text = name.values[0] if isinstance(name, ast.JoinedStr) else name
+            assert text.value.removesuffix("-") == path.stem

@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import gc
 import json
 import os
 import sys
@@ -30,6 +31,8 @@ LEADERBOARD = Path("docs/leaderboard")
 
 def run_stage(main: Callable[[argparse.Namespace], None], parser: argparse.ArgumentParser) -> None:
     """Parse the command line and run a stage; a user's mistake becomes one sentence and exit code 2."""
+    gc.freeze()
+    gc.enable()
     arguments = parser.parse_args()
     if "DVC_STAGE" in os.environ:
         # A killed dvc would leave this stage running, and the next `dvc repro` would meet its lock.

@@ -100,7 +100,7 @@ def _place(
 
 def camouflaged(colour: np.ndarray, alpha: np.ndarray, image: np.ndarray, *, share: float) -> np.ndarray:
     """Return the object with its mean colour moved by `share` towards that of the scenery behind it."""
-    solid = cv2.compare(alpha, 128, cv2.CMP_GE)
+    solid = (alpha >= 128).view(np.uint8)
     shift = np.float32(share) * (_mean_colour(image, solid) - _mean_colour(colour, solid))
     moved = colour + (alpha[..., None] * np.float32(1 / 255)) * shift.astype(np.float32)
     return np.clip(moved, 0, alpha[..., None]).astype(np.uint8)

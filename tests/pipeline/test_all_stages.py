@@ -33,13 +33,13 @@ from pipeline import (
     init,
     mix,
     render,
-    report,
     saliency,
     segment,
     train,
     train_unet,
 )
 from pipeline.params import SEGMENTATION_SETS, WEIGHTS
+from pipeline.report import __main__ as report
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.usefixtures("one_thread")

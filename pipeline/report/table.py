@@ -1,12 +1,14 @@
-"""The table of all recipes, for the report's page and for the README: made once, from the numbers of metrics.json."""
+"""The table of all recipes, for the report's page and for the docs: made once, from the numbers of metrics.json."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from bgdata.compose.variants import VARIANTS
 from bgdata.errors import InputError
+from bgdata.shards import write_text_whole
 
 # The columns, as metrics.json and people call them.
 COLUMNS = {variant: variant for variant in VARIANTS} | {
@@ -52,6 +54,16 @@ def markdown_table(header: list[str], rows: list[list[str]]) -> str:
     """Rows of text as a Markdown table, the first column to the left, the others to the right."""
     lines = [header, ["---"] + ["--:"] * (len(header) - 1), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def write_between_marks(page: Path, name: str, block: str) -> None:
+    """Put `block` between the lines `<!-- name -->` and `<!-- /name -->` of a Markdown file, whatever was there.
+
+    Raises InputError where there is no such file, or it has no such lines, or has them twice.
+    """
+    if not page.is_file():
+        raise InputError(f"{page} is missing: name a Markdown file with the lines <!-- {name} --> and <!-- /{name} -->")
+    write_text_whole(page, put_between_marks(page.read_text(), name, block))
 
 
 def put_between_marks(text: str, name: str, block: str) -> str:

@@ -79,7 +79,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(folder)
         patch.delenv("WORK_DIR", raising=False)
         patch.delenv("IMAGENET", raising=False)
-        config.main(argparse.Namespace())
+        config.main(argparse.Namespace(changed=False))
         for source in WEIGHTS:
             fetch_weights.main(argparse.Namespace(source=source))
         for name in SEGMENTATION_SETS:

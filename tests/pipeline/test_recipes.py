@@ -40,7 +40,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.delenv("WORK_DIR", raising=False)
-        config.main(argparse.Namespace())
+        config.main(argparse.Namespace(changed=False))
         for stage in (fetch, ingest, segment, render, in9l, init):
             stage.main(argparse.Namespace())
         train.main(argparse.Namespace(recipe="original"))

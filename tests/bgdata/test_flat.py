@@ -135,7 +135,7 @@ def test_a_listing_is_the_same_wherever_the_folder_lies(flat: FlatFolder, tmp_pa
     photo.unlink()
     gone = find_gone(other, list_flat(other)[0], tmp_path / "one.csv")
     assert set(gone) == {photo, other.home / f"masks/{WNIDS[0]}_a_name.png"}
-    assert list_flat(other, gone=gone)[0][0].photo == str(photo)
+    assert str(photo) in [one.photo for one in list_flat(other, gone=gone)[0]]
     for wnid in WNIDS[1:4]:
         (other.home / f"{wnid}_a_name.JPEG").unlink()
     with pytest.raises(InputError, match=r"other is not the tree that .* lists: 8 files are in one of them alone"):

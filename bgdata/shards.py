@@ -20,6 +20,7 @@ from typing import Any
 
 from bgdata.errors import InputError
 from bgdata.labels import CLASS_FOLDERS
+from bgdata.text import read_table
 
 SPLITS = ("train", "val")
 INDEX = "index.csv"
@@ -247,8 +248,7 @@ def write_rejected(folder: Path, rejected: Sequence[Mapping[str, Any]]) -> dict[
 
 
 def _read_index(path: Path) -> list[Row]:
-    with path.open(newline="") as file:
-        return [Row.from_cells(cells) for cells in csv.DictReader(file)]
+    return [Row.from_cells(cells) for cells in read_table(path, _COLUMNS)]
 
 
 def _part_path(folder: Path, shard: str) -> Path:

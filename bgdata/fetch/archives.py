@@ -123,9 +123,8 @@ def _members(archive: Path, keep: Callable[[str], bool] | None) -> Iterator[Iter
         try:
             yield read(archive, file, lambda name: not is_hidden(name) and (keep is None or keep(name)))
         except (*_DAMAGE, OSError) as error:
-            if (
-                isinstance(error, OSError) and error.errno is not None
-            ):  # the disk's; what bz2 finds damaged has no number
+            # Those of the disk are raised; what the libraries find damaged has no number, or is a place before the start.
+            if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
                 raise
             raise InputError(f"{archive} {_fault(start)}") from error
 

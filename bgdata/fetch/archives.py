@@ -1,4 +1,4 @@
-"""Archives (.zip, .tar, .tar.gz, .tar.bz2, .tar.xz) of strangers: read or unpacked without a byte outside the folder."""
+"""Archives (.zip, .tar, .tar.gz, .tar.bz2, .tar.xz) of strangers: read or unpacked, no byte outside the folder."""
 
 import bz2
 import errno
@@ -123,7 +123,7 @@ def _members(archive: Path, keep: Callable[[str], bool] | None) -> Iterator[Iter
         try:
             yield read(archive, file, lambda name: not is_hidden(name) and (keep is None or keep(name)))
         except (*_DAMAGE, OSError) as error:
-            # Those of the disk are raised; what the libraries find damaged has no number, or is a place before the start.
+            # Those of the disk are raised; what the libraries find damaged has no number, or lies before the start.
             if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
                 raise
             raise InputError(f"{archive} {_fault(start)}") from error

@@ -46,11 +46,11 @@ def run_stage(main: Callable[[argparse.Namespace], None], parser: argparse.Argum
         print("stopped: run again to go on from what is finished", file=sys.stderr)
         sys.exit(130)
     except OSError as error:
-        where = error.filename or "the disk"
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            where = error.filename or "the disk"
             sentence = f"no space is left on {where}: free some and run again; what is finished is kept"
-        elif isinstance(error, PermissionError | NotADirectoryError | IsADirectoryError):
-            sentence = f"{where} cannot be read or written ({error.strerror}): change it or its permissions, run again"
+        elif error.filename:
+            sentence = f"{error.filename} cannot be read or written ({error.strerror}): mend it, run again"
         else:
             raise
         print(f"error: {sentence}", file=sys.stderr)

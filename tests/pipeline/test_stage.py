@@ -111,6 +111,10 @@ def test_two_writers_never_share_a_workspace() -> None:
     [
         (InputError("mask a is 5x7, its image is 6x7: re-run segment"), "error: mask a is 5x7"),
         (OSError(errno.ENOSPC, "No space left on device", "data/x.tar"), "error: no space is left on data/x.tar"),
+        (OSError(errno.ENOSPC, "No space left on device"), "error: no space is left on the disk"),
+        (PermissionError(errno.EACCES, "Permission denied", "x"), "error: x cannot be read or written (Permission"),
+        (FileExistsError(errno.EEXIST, "File exists", "x"), "error: x cannot be read or written (File exists)"),
+        (OSError(errno.ENAMETOOLONG, "File name too long", "x"), "error: x cannot be read or written (File name"),
     ],
 )
 def test_a_users_mistake_is_a_sentence_and_exit_code_2(

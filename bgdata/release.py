@@ -8,6 +8,7 @@ any depth.
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Any, NoReturn
 
@@ -157,7 +158,7 @@ def _place(member: str, names: Sequence[str]) -> tuple[tuple[str, ...], str, str
     None for what is hidden, or belongs to none of the sets.
     """
     parts = PurePosixPath(member).parts
-    for depth, (name, split) in enumerate(zip(parts[:-2], parts[1:-1], strict=True)):
+    for depth, (name, split) in enumerate(pairwise(parts[:-1])):
         if name in names and split in SPLITS:
             return None if is_hidden(member) else (parts[:depth], name, "/".join(parts[depth + 1 :]))
     return None

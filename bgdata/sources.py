@@ -19,10 +19,10 @@ def open_sources(data: Path, names: Iterable[str], *, split: str | None = None) 
     Raises InputError where there is nothing of the kind, one of the sets is missing, or has no image of `split`.
     """
     sources = dict(_open(data, tuple(dict.fromkeys(names))))
-    for source in sources.values() if split is not None else ():
-        if not source.split(split):
-            others = ", ".join(sorted({row.split for row in source.rows})) or "no images at all"
-            raise InputError(f"{source.folder} has no image of the split {split} (it has {others}): choose another split")
+    for source in sources.values():
+        if split is not None and not source.split(split):
+            others = ", ".join(sorted({row.split for row in source.rows})) or "none at all"
+            raise InputError(f"{source.folder} has no image of the split {split} (it has {others}): choose another")
     return sources
 
 

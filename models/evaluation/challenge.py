@@ -4,6 +4,7 @@ Source: Xiao et al. 2021, section 4, and its evaluator, whose verdicts these are
 each foreground, this decodes once, tries the most harmful backgrounds first, and fills its batches.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from tqdm import tqdm
 from bgdata.errors import InputError
 from bgdata.pixels import ImageSource, load_packed_masks, load_pixels
 from models.classifiers.judged import Judged
+from models.classifiers.loading import state_sha256
 from models.evaluation.accuracy import labels_of, summary_by_class, unique_ids
 from models.evaluation.order import BackgroundOrder, best_pairs
 from models.evaluation.pairs import DECIDING, ChallengeData, Margins
@@ -89,6 +91,12 @@ def open_challenge(
 
 def _loading(folder: Path | None, name: str, workers: int) -> dict[str, Any]:
     return {"size": None, "folder": folder and folder / name, "workers": workers, "label": name}
+
+
+def table_identity(model: Judged, record: Mapping[str, Any], sources: Mapping[str, ImageSource]) -> str:
+    """What a kept table of pairs is of: the model (`record`: what is known of it) and the data."""
+    judged = {"nine_only": model.nine_only, "model": {**record, "state_sha256": state_sha256(model)}}
+    return json.dumps([judged, {name: source.manifest["shards"] for name, source in sources.items()}])
 
 
 def judge_foregrounds(

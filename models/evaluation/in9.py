@@ -15,7 +15,6 @@ from jaxtyping import Bool, Float32, Int64, UInt8
 from tqdm import tqdm
 
 from bgdata.compose.variants import MIXED
-from bgdata.errors import InputError
 from bgdata.labels import CLASS_COUNT
 from bgdata.pixels import ImageSource, load_pixels
 from bgdata.shards import Row
@@ -190,7 +189,8 @@ def bg_gap(judgements: Mapping[str, Judgement]) -> float | None:
     """
     if any(variant not in judgements for variant in _GAP):
         return None
-    same, rand = _paired(*(judgements[variant] for variant in _GAP), "correct")
+    first, second = (judgements[variant] for variant in _GAP)
+    same, rand = _paired(first, second, "correct")
     return float(same.mean() - rand.mean()) if len(same) else None
 
 

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from bgdata.errors import InputError
 from bgdata.labels import CLASS_FOLDERS
@@ -210,6 +210,7 @@ class ImageSet:
         self._handles.clear()
 
 
+@runtime_checkable
 class _Rows(Protocol):
     """What holds rows."""
 

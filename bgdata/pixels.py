@@ -26,11 +26,15 @@ _ARRAY = "array.npy"
 
 @runtime_checkable
 class ImageSource(Protocol):
-    """A set of labelled images that are read by row: an `ImageSet`, or the official release's `ReleaseSet`."""
+    """A set of labelled images that are read by row: an `ImageSet`, or the official release's `ReleaseSet`.
+
+    `passed_over` names the files (`<split>/...`) that lie among the images and are none.
+    """
 
     folder: Path
     manifest: dict[str, Any]
     rows: list[Row]
+    passed_over: Sequence[str]
 
     def split(self, split: str) -> list[Row]:
         """The rows of one split, in the set's order."""
@@ -40,8 +44,12 @@ class ImageSource(Protocol):
         """The rows of these ids, in their order."""
         ...
 
+    def place(self, row: Row) -> str:
+        """Where an image lies, for people."""
+        ...
+
     def read(self, row: Row) -> bytes:
-        """The bytes of one image: JPEG, or PNG of a mask."""
+        """The bytes of one image, or of a mask as an image."""
         ...
 
     def close(self) -> None:
@@ -58,7 +66,7 @@ class PackedMasks:
     def __len__(self) -> int:
         return len(self._bits)
 
-    def __getitem__(self, indices: Int64[np.ndarray, " b"]) -> Bool[np.ndarray, "b s s"]:
+    def __getitem__(self, indices: Int64[np.ndarray, " b"] | slice) -> Bool[np.ndarray, "b s s"]:
         bits = self._bits[indices]
         return np.unpackbits(bits, axis=-1, count=bits.shape[1]).view(bool)
 
@@ -118,18 +126,22 @@ def _load(
 ) -> np.ndarray:
     if not rows:
         raise InputError(f"{images.folder} holds no images for {label}: render the set again, or raise its counts")
-    side = size or decode(images.read(rows[0]), None).shape[0]
+
+    def decoded(row: Row, data: bytes) -> np.ndarray:
+        try:
+            return decode(data, size)
+        except InputError as error:
+            raise InputError(f"{images.place(row)}: {error}; make or download it again") from None
+
+    side = size or decoded(rows[0], images.read(rows[0])).shape[0]
     expected = (side, side, *channels)
     shape = (len(rows), *store(np.zeros(expected, np.uint8)).shape)
 
     def decode_into(index: int, data: bytes) -> None:
-        try:
-            pixels = decode(data, size)
-        except InputError as error:
-            raise InputError(f"image {rows[index].id} of {images.folder}: {error}; make or download it again") from None
+        pixels = decoded(rows[index], data)
         if pixels.shape != expected:
             raise InputError(
-                f"image {rows[index].id} of {images.folder} is {pixels.shape[0]}x{pixels.shape[1]}, expected "
+                f"{images.place(rows[index])} is {pixels.shape[0]}x{pixels.shape[1]}, expected "
                 f"{side}x{side} (height x width): make or download it again"
             )
         array[index] = store(pixels)

@@ -1,38 +1,46 @@
 """The official ImageNet-9 release as sets: `<variant>/val/<class>/*.JPEG` and `fg_mask/val/<class>/*.npy`.
 
 Source: the layout of the test release of Xiao et al. 2021 (`backgrounds_challenge_data.tar.gz`), with or without the
-folder around it.
+folder around it. In a class's folder images lie as torchvision's ImageFolder finds them: with any of its endings, at
+any depth.
 """
 
-import io
+import os
 import re
-import tarfile
-import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
-from typing import Any
-
-import numpy as np
+from typing import Any, NoReturn
 
 from bgdata.errors import InputError
-from bgdata.io import encode_mask
+from bgdata.fetch.archives import iterate_members
+from bgdata.foreign_images import IMAGE_ENDINGS, MASK_ENDING, mask_as_png, plain_image
+from bgdata.hidden import is_hidden
 from bgdata.labels import CLASS_FOLDERS, in9_label_by_wnid
-from bgdata.shards import SPLITS, Row
+from bgdata.shards import SPLITS, Row, rows_by_id
 
 _LAYOUT = "<variant>/val/00_dog/*.JPEG and fg_mask/val/00_dog/*.npy"
-_PHOTOS = (".JPEG", ".jpeg", ".jpg", ".JPG", ".png")
 # Mixed images of the official release are named for both of their photos.
 _MIXED = re.compile(r"fg_(?P<foreground>.+?)_bg_(?P<background>.+)")
 
 
 class ReleaseSet:
-    """One variant of the release, or its masks (handed out as PNG, whatever they are at rest)."""
+    """One variant of the release, or its masks (handed out as PNG, whatever they are at rest).
 
-    def __init__(self, folder: Path, rows: list[Row], reader: Callable[[Row], bytes]) -> None:
+    `files` are those below the variant's folder (`val/00_dog/n02085936_12.JPEG`), with their sizes in bytes; `reader`
+    gives the bytes of one.
+
+    Raises InputError where there is no image, or one of a class that is none of the nine.
+    """
+
+    def __init__(self, folder: Path, files: dict[str, int], reader: Callable[[str], bytes]) -> None:
         self.folder = folder
-        self.rows = rows
-        self.manifest: dict[str, Any] = {"shards": {row.name: row.size for row in rows}}
+        self.rows = [_row(folder, PurePosixPath(name), files[name]) for name in sorted(files) if _is_image(name)]
+        self.passed_over: Sequence[str] = [name for name in sorted(files) if not _is_image(name)]
+        self.manifest: dict[str, Any] = {"shards": {row.name: row.size for row in self.rows}}
         self._reader = reader
+        if not self.rows:
+            raise InputError(f"{folder} holds no image: expected {_LAYOUT}; unpack the release again")
 
     def split(self, split: str) -> list[Row]:
         """The rows of one split, sorted by class and name."""
@@ -43,21 +51,24 @@ class ReleaseSet:
 
         Raises InputError where the set lacks one.
         """
-        found = {row.id: row for row in self.rows}
-        try:
-            return [found[image_id] for image_id in ids]
-        except KeyError as error:
-            raise InputError(
-                f"{self.folder} has no image {error.args[0]}: the release is not whole, unpack it again"
-            ) from None
+        return rows_by_id(self, ids, advice="the release is not whole, unpack it again")
+
+    def place(self, row: Row) -> str:
+        """Where an image lies, for people."""
+        return f"{self.folder}/{row.split}/{row.name}"
 
     def read(self, row: Row) -> bytes:
-        """The bytes of one image: JPEG, or a mask as PNG.
+        """The bytes of one image: JPEG or PNG, whatever it is at rest.
 
-        Raises InputError where a mask's file is none.
+        Raises InputError where the file cannot be read, is cut short, or is no image.
         """
-        data = self._reader(row)
-        return _mask_as_png(data, f"{self.folder}/{row.name}") if row.name.endswith(".npy") else data
+        try:
+            data = self._reader(f"{row.split}/{row.name}")
+            return mask_as_png(data) if _ending(row.name) == MASK_ENDING else plain_image(data)
+        except InputError as error:
+            raise InputError(f"{self.place(row)}: {error}; unpack or download it again") from None
+        except OSError as error:
+            raise InputError(f"{self.place(row)} cannot be read ({error.strerror})") from None
 
     def close(self) -> None:
         """Nothing is open between reads."""
@@ -69,12 +80,47 @@ class ReleaseSet:
         self.close()
 
 
-def find_release(data: Path, names: Sequence[str]) -> Path:
-    """The folder that holds the variants: `data`, or the only one in it that does.
+def read_tree(data: Path, names: Sequence[str]) -> dict[str, ReleaseSet]:
+    """The sets `names` of an unpacked release: in `data`, or in the only folder in it that holds any of them.
 
-    Raises InputError where there is none.
+    Raises InputError where there is none, a set is missing or empty, or a folder cannot be read.
     """
-    inside = sorted(path for path in data.iterdir() if path.is_dir())
+    root = _find_root(data, names)
+    check_complete(root, names, [name for name in names if (root / name).is_dir()])
+    return {name: _tree_set(root / name) for name in names}
+
+
+def read_archive(path: Path, names: Sequence[str]) -> dict[str, ReleaseSet]:
+    """The sets `names` of a packed release, in memory: one pass over the archive.
+
+    Raises InputError where it is no archive, cut short or broken, or lacks one of the sets.
+    """
+    contents: dict[tuple[str, ...], dict[str, dict[str, bytes]]] = {}
+    for member, data in iterate_members(path, keep=lambda name: _place(name, names) is not None):
+        root, name, file = _place(member, names) or ((), "", "")
+        contents.setdefault(root, {}).setdefault(name, {})[file] = data
+    if len(contents) > 1:
+        roots = ", ".join("/".join(root) or "its top" for root in sorted(contents)[:5])
+        raise InputError(f"{path} holds {len(contents)} releases ({roots}): unpack it, and give the folder of one")
+    found = next(iter(contents.values()), {})
+    if not found:
+        raise InputError(f"{path} is no ImageNet-9 release: expected {_LAYOUT} of {', '.join(names)}, found none")
+    check_complete(path, names, found)
+    return {name: _archive_set(path / name, found[name]) for name in names}
+
+
+def check_complete(place: Path, wanted: Iterable[str], found: Iterable[str]) -> None:
+    """Raise InputError where some of the sets that are `wanted` were not found, naming all of them."""
+    missing = [name for name in wanted if name not in found]
+    if missing:
+        raise InputError(
+            f"{place} has no {', '.join(missing)} (it has {', '.join(found)}): give the whole data, or judge on a part "
+            "of the variants (--variants, where the command has it)"
+        )
+
+
+def _find_root(data: Path, names: Sequence[str]) -> Path:
+    inside = sorted(path for path in data.iterdir() if path.is_dir() and not is_hidden(path.name))
     for root in (data, *inside):
         if any((root / name).is_dir() for name in names):
             return root
@@ -82,59 +128,57 @@ def find_release(data: Path, names: Sequence[str]) -> Path:
     raise InputError(f"{data} is no ImageNet-9 release: expected {_LAYOUT} of {', '.join(names)}, found {found}")
 
 
-def read_tree(root: Path, name: str) -> ReleaseSet:
-    """One set of an unpacked release.
-
-    Raises InputError where it is missing, empty, or has a class that is none of the nine.
-    """
-    folder = root / name
-    files = sorted(path for split in SPLITS for path in (folder / split).glob("*/*"))
-    rows = _rows(folder, {path.relative_to(folder).as_posix(): path.stat().st_size for path in files})
-    return ReleaseSet(folder, rows, lambda row: (folder / row.split / row.name).read_bytes())
+def _tree_set(folder: Path) -> ReleaseSet:
+    files = {path.relative_to(folder).as_posix(): path for split in SPLITS for path in _files(folder / split)}
+    sizes = {name: _size(path) for name, path in files.items() if not is_hidden(name)}
+    return ReleaseSet(folder, sizes, lambda name: files[name].read_bytes())
 
 
-def is_archive(path: Path) -> bool:
-    """Whether a path names an archive of the release."""
-    return path.is_file() and path.name.endswith((".tar", ".tar.gz", ".tgz"))
-
-
-def read_archive(path: Path, names: Sequence[str]) -> dict[str, ReleaseSet]:
-    """The sets `names` of a packed release, in memory: one pass over the archive.
-
-    Raises InputError where it is cut short or broken, or lacks one of the sets.
-    """
-    contents: dict[str, dict[str, bytes]] = {name: {} for name in names}
+def _size(path: Path) -> int:
+    """Its bytes; 0 of a link to nothing, whose reading will say so."""
     try:
-        with tarfile.open(path) as archive:
-            for member in archive:
-                parts = PurePosixPath(member.name).parts[-4:]
-                if member.isfile() and len(parts) == 4 and parts[0] in contents and parts[1] in SPLITS:
-                    file = archive.extractfile(member)
-                    contents[parts[0]]["/".join(parts[1:])] = file.read() if file else b""
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
-        raise InputError(f"{path} is cut short or no archive ({error}): download it again") from None
-    return {name: _archive_set(path / name, files) for name, files in contents.items()}
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """All files below a folder, as ImageFolder walks: through links."""
+    for place, _, names in os.walk(folder, followlinks=True, onerror=_refuse) if folder.is_dir() else ():
+        yield from (Path(place, name) for name in names)
+
+
+def _refuse(error: OSError) -> NoReturn:
+    raise InputError(f"{error.filename} cannot be read ({error.strerror}): change its permissions") from None
+
+
+def _place(member: str, names: Sequence[str]) -> tuple[tuple[str, ...], str, str] | None:
+    """Of a member of an archive: the folders around the release, the set, and the file in it (`val/...`).
+
+    None for what is hidden, or belongs to none of the sets.
+    """
+    parts = PurePosixPath(member).parts
+    for depth, (name, split) in enumerate(pairwise(parts[:-1])):
+        if name in names and split in SPLITS:
+            return None if is_hidden(member) else (parts[:depth], name, "/".join(parts[depth + 1 :]))
+    return None
 
 
 def _archive_set(folder: Path, files: dict[str, bytes]) -> ReleaseSet:
-    rows = _rows(folder, {name: len(files[name]) for name in sorted(files)})
-    return ReleaseSet(folder, rows, lambda row: files[f"{row.split}/{row.name}"])
+    return ReleaseSet(folder, {name: len(data) for name, data in files.items()}, files.__getitem__)
 
 
-def _rows(folder: Path, sizes: dict[str, int]) -> list[Row]:
-    """Rows of `<split>/<class>/<file>`, sorted; `sizes` in bytes."""
-    rows = [_row(folder, PurePosixPath(name), size) for name, size in sizes.items() if _is_image(name)]
-    if not rows:
-        raise InputError(f"{folder} holds no image: expected {_LAYOUT}; unpack the release again")
-    return rows
+def _ending(name: str) -> str:
+    return PurePosixPath(name).suffix.lower()
 
 
 def _is_image(name: str) -> bool:
-    return not PurePosixPath(name).name.startswith(".") and name.endswith((*_PHOTOS, ".npy"))
+    """Whether a file (`val/00_dog/...`) is an image or a mask in a class's folder."""
+    return name.count("/") >= 2 and _ending(name) in (*IMAGE_ENDINGS, MASK_ENDING)
 
 
 def _row(folder: Path, path: PurePosixPath, size: int) -> Row:
-    split, class_folder, _ = path.parts
+    split, class_folder, *_ = path.parts
     if class_folder not in CLASS_FOLDERS:
         raise InputError(
             f"{folder}/{split} has a class {class_folder!r}, expected {CLASS_FOLDERS[0]} to {CLASS_FOLDERS[-1]}: "
@@ -147,7 +191,7 @@ def _row(folder: Path, path: PurePosixPath, size: int) -> Row:
         split=split,
         label=CLASS_FOLDERS.index(class_folder),
         wnid=photo.split("_")[0],
-        name=f"{class_folder}/{path.name}",
+        name=path.relative_to(split).as_posix(),
         size=size,
         extra=_behind(mixed["background"]) if mixed else {},
     )
@@ -156,13 +200,3 @@ def _row(folder: Path, path: PurePosixPath, size: int) -> Row:
 def _behind(photo: str) -> dict[str, str]:
     """The photo of a background, and its class as our own sets name it."""
     return {"background": photo, "background_label": str(in9_label_by_wnid().get(photo.split("_")[0], ""))}
-
-
-def _mask_as_png(data: bytes, name: str) -> bytes:
-    try:
-        mask = np.load(io.BytesIO(data), allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise InputError(f"{name} is no mask ({error}): unpack the release again") from None
-    if mask.ndim != 2:
-        raise InputError(f"{name} is an array of shape {mask.shape}, expected a mask (height, width)")
-    return encode_mask(mask.astype(bool))

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from bgdata.errors import InputError
 from bgdata.labels import CLASS_FOLDERS
@@ -158,11 +158,9 @@ class ImageSet:
             if not (folder / name).is_file():
                 raise InputError(f"{folder} is not a finished set: it has no {name}; re-run the stage that makes it")
         self.folder = folder
-        try:
-            self.manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
-            self.rows = _read_index(folder / INDEX) if rows is None else list(rows)
-        except (ValueError, KeyError) as error:
-            raise InputError(f"{folder} has a broken {INDEX} or {MANIFEST} ({error}): pull or make it again") from None
+        self.manifest = _read_manifest(folder / MANIFEST)
+        self.rows = _read_index(folder / INDEX) if rows is None else list(rows)
+        self.passed_over: Sequence[str] = ()
         self._handles: dict[str, int] = {}
 
     def split(self, split: str) -> list[Row]:
@@ -174,11 +172,11 @@ class ImageSet:
 
         Raises InputError where the set lacks one.
         """
-        found = {row.id: row for row in self.rows}
-        try:
-            return [found[image_id] for image_id in ids]
-        except KeyError as error:
-            raise InputError(f"{self.folder} has no image {error.args[0]}: re-run the stage that makes it") from None
+        return rows_by_id(self, ids, advice="re-run the stage that makes it")
+
+    def place(self, row: Row) -> str:
+        """Where an image lies, for people."""
+        return f"image {row.id} of {self.folder} ({row.name} in {row.shard})"
 
     def read(self, row: Row) -> bytes:
         """The bytes of one image.
@@ -192,13 +190,13 @@ class ImageSet:
                 raise InputError(
                     f"{self.folder / row.shard} is missing: `dvc pull` the set, or make it again"
                 ) from None
-        data = os.pread(self._handles[row.shard], row.size, row.offset)
-        if len(data) != row.size:
+        length = os.fstat(self._handles[row.shard]).st_size
+        if row.offset + row.size > length:
             raise InputError(
                 f"{self.folder / row.shard} ends before image {row.id} (expected {row.size} bytes at {row.offset}, "
-                f"got {len(data)}): pull or render the set again"
+                f"got {max(length - row.offset, 0)}): pull or render the set again"
             )
-        return data
+        return os.pread(self._handles[row.shard], row.size, row.offset)
 
     def __enter__(self) -> "ImageSet":
         return self
@@ -211,6 +209,26 @@ class ImageSet:
         for handle in self._handles.values():
             os.close(handle)
         self._handles.clear()
+
+
+@runtime_checkable
+class _Rows(Protocol):
+    """What holds rows."""
+
+    folder: Path
+    rows: list[Row]
+
+
+def rows_by_id(images: _Rows, ids: Iterable[str], *, advice: str) -> list[Row]:
+    """The rows of these ids, in their order.
+
+    Raises InputError with an `advice` where there is none.
+    """
+    found = {row.id: row for row in images.rows}
+    try:
+        return [found[image_id] for image_id in ids]
+    except KeyError as error:
+        raise InputError(f"{images.folder} has no image {error.args[0]}: {advice}") from None
 
 
 def corrupt_files(images: ImageSet) -> Iterator[str]:
@@ -247,8 +265,28 @@ def write_rejected(folder: Path, rejected: Sequence[Mapping[str, Any]]) -> dict[
     return dict(sorted(Counter(cells["reason"] for cells in rejected).items()))
 
 
+def _read_manifest(path: Path) -> dict[str, Any]:
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is broken, expected JSON ({error}): pull or make the set again") from None
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("shards"), dict):
+        raise InputError(f"{path} is no manifest of a set, expected its `shards`: pull or make the set again")
+    return manifest
+
+
 def _read_index(path: Path) -> list[Row]:
-    return [Row.from_cells(cells) for cells in read_table(path, _COLUMNS)]
+    cells_of_rows = read_table(path, _COLUMNS)
+    try:
+        return [_checked(Row.from_cells(cells)) for cells in cells_of_rows]
+    except ValueError as error:
+        raise InputError(f"{path} is broken ({error}): pull or make the set again") from None
+
+
+def _checked(row: Row) -> Row:
+    if row.label not in range(len(CLASS_FOLDERS)) or row.split not in SPLITS or min(row.offset, row.size) < 0:
+        raise ValueError(f"label {row.label}, split {row.split!r}, offset {row.offset} and size {row.size} are none")
+    return row
 
 
 def _part_path(folder: Path, shard: str) -> Path:

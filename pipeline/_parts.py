@@ -12,14 +12,39 @@ from pathlib import Path
 import torch
 
 from bgdata.errors import InputError
+from pipeline._arguments import check_folder, part, positive
 
 
-def parse_part(text: str) -> tuple[int, int]:
-    """`2/4` as (2, 4)."""
-    first, _, count = text.partition("/")
-    if not (first.isdecimal() and count.isdecimal() and 1 <= int(first) <= int(count)):
-        raise argparse.ArgumentTypeError(f"{text!r}: expected I/N, as 2/4")
-    return int(first), int(count)
+def add_parts_arguments(parser: argparse.ArgumentParser) -> None:
+    """Where a command keeps what is done, and which part of it a process does."""
+    parser.add_argument("--work", type=Path, help="folder that keeps what is done: run again after a kill to go on")
+    parser.add_argument("--part", type=part, default=(1, 1), metavar="I/N", help="every n-th foreground alone")
+    parser.add_argument("--processes", type=positive, default=1, help="judge in so many processes (GPUs in turn)")
+
+
+def check_parts(arguments: argparse.Namespace) -> None:
+    """Raise InputError where `--work` cannot be written, or one part was to be done in several processes."""
+    check_folder(arguments.work, argument="--work")
+    if arguments.processes > 1 and arguments.part[1] > 1:
+        raise InputError("--part names the part of one process: give it, or --processes, which makes parts itself")
+
+
+def part_record(arguments: argparse.Namespace) -> dict[str, str]:
+    """What a result says of being a part."""
+    return {"part": f"{arguments.part[0]}/{arguments.part[1]}"} if arguments.part[1] > 1 else {}
+
+
+@contextmanager
+def judged_in_parts(module: str, arguments: argparse.Namespace) -> Iterator[Path | None]:
+    """The folder of what is done (None: it is kept nowhere); of several processes when all have done their parts.
+
+    Raises InputError where a part fails.
+    """
+    if arguments.processes == 1:
+        yield arguments.work
+    else:
+        with run_parts(module, arguments) as work:
+            yield work
 
 
 @contextmanager
@@ -36,29 +61,29 @@ def run_parts(module: str, arguments: argparse.Namespace) -> Iterator[Path]:
         work.mkdir(parents=True, exist_ok=True)
         count = arguments.processes
         parts = []
-        for part in range(1, count + 1):
-            log = stack.enter_context((work / f"part-{part}.log").open("w"))
+        for number in range(1, count + 1):
+            log = stack.enter_context((work / f"part-{number}.log").open("w"))
             process = subprocess.Popen(
-                [sys.executable, "-m", module, *_command(arguments, part, work)],
+                [sys.executable, "-m", module, *_command(arguments, number, work)],
                 stdout=log,
-                stderr=None if part == 1 else log,
+                stderr=None if number == 1 else log,
                 env=os.environ | _threads(count),
             )
             stack.callback(process.kill)
             parts.append(process)
-        for part, process in enumerate(parts, 1):
+        for number, process in enumerate(parts, 1):
             if process.wait() != 0:
-                lines = (work / f"part-{part}.log").read_text().strip().splitlines()
-                raise InputError(f"part {part}/{count} failed ({lines[-1] if lines else 'see above'})")
+                lines = (work / f"part-{number}.log").read_text().strip().splitlines()
+                raise InputError(f"part {number}/{count} failed ({lines[-1] if lines else 'see above'})")
         yield work
 
 
-def _command(arguments: argparse.Namespace, part: int, work: Path) -> list[str]:
+def _command(arguments: argparse.Namespace, number: int, work: Path) -> list[str]:
     """The command line of one part: later arguments overrule what the user said."""
-    own = ["--processes", "1", "--part", f"{part}/{arguments.processes}", "--work", str(work)]
-    out = ["--out", str(work / f"part-{part}.json")] if arguments.out else []
+    own = ["--processes", "1", "--part", f"{number}/{arguments.processes}", "--work", str(work)]
+    out = ["--out", str(work / f"part-{number}.json")] if arguments.out else []
     gpus = torch.cuda.device_count()
-    device = ["--device", f"cuda:{(part - 1) % gpus}"] if gpus and arguments.device in ("auto", "cuda") else []
+    device = ["--device", f"cuda:{(number - 1) % gpus}"] if gpus and arguments.device in ("auto", "cuda") else []
     return [*sys.argv[1:], *own, *out, *device]
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bgdata.errors import InputError
 from bgdata.export import check_set, export_set
+from pipeline._arguments import check_folder
 from pipeline._stage import run_stage
 
 
@@ -21,6 +22,7 @@ def main(arguments: argparse.Namespace) -> None:
         raise InputError(
             "a folder to export to is missing: python -m pipeline.export <set> <folder> (or --check <set>)"
         )
+    check_folder(arguments.folder, argument="the folder to export to")
     count = export_set(arguments.set, arguments.folder)
     print(f"{count} images in {arguments.folder / arguments.set.name}")
 

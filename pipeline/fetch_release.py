@@ -12,11 +12,13 @@ from bgdata.fetch.download import fetch_file
 from bgdata.fetch.sources import SOURCES
 from bgdata.sources import open_sources
 from models.weights.files import file_sha256
+from pipeline._arguments import check_folder
 from pipeline._stage import DOWNLOADS, run_stage
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Fetch the archive, read it once from end to end (its publisher names no hash), and print what is in it."""
+    check_folder(arguments.out, argument="--out")
     (remote,) = SOURCES["in9_release"]
     archive = fetch_file(remote, arguments.out, mirror=arguments.mirror)
     try:

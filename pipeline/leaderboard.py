@@ -16,6 +16,7 @@ from bgdata.sources import open_sources
 from models.evaluation.challenge import SETS_READ
 from models.evaluation.recheck import compare_models, recheck_challenge, recheck_in9
 from models.evaluation.submissions import In9Result, read_json, read_results, read_submission
+from pipeline._arguments import check_file, positive, seed
 from pipeline._judging import add_any_model_arguments, read_model, running
 from pipeline._stage import LEADERBOARD, run_stage
 from pipeline.report.leaderboard import read_leaderboard, render_markdown
@@ -43,9 +44,9 @@ def submit(arguments: argparse.Namespace) -> None:
     content = {"name": arguments.name, "link": arguments.link, "trained_on": arguments.trained_on, **results}
     slug = re.sub(r"[^a-z0-9]+", "-", arguments.name.lower()).strip("-") or "model"
     out = arguments.out or LEADERBOARD / f"{slug}.json"
+    check_file(out, argument="--out")
     if out.exists():
         raise InputError(f"{out} is there already: give another --name or --out, or remove it")
-    out.parent.mkdir(parents=True, exist_ok=True)
     write_text_whole(out, json.dumps(content, separators=(",", ":")) + "\n")
     try:
         read_submission(out)
@@ -62,16 +63,16 @@ def check(arguments: argparse.Namespace) -> None:
     results = read_results(arguments.result)
     if any(isinstance(result, In9Result) and result.probe for result in results):
         raise InputError(f"{arguments.result} is of a linear probe: check it by running its command again")
-    model, record = read_model(arguments)
     how: dict[str, Any] = running(arguments) | {"workers": arguments.workers, "seed": arguments.seed}
+    model, record = read_model(arguments)
     differences = []
     for result in results:
         differences += compare_models(result.model, record)
         if isinstance(result, In9Result):
-            sources = open_sources(arguments.data, result.variants)
+            sources = open_sources(arguments.data, result.variants, split=result.split)
             differences += recheck_in9(model, sources, result, sample=arguments.photos, **how)
         else:
-            sources = open_sources(arguments.data, SETS_READ)
+            sources = open_sources(arguments.data, SETS_READ, split=result.split)
             differences += recheck_challenge(model, sources, result, sample=arguments.foregrounds, **how)
     for difference in dict.fromkeys(differences):
         print(difference)
@@ -96,9 +97,9 @@ if __name__ == "__main__":
     checking = tasks.add_parser("check", help="compute a seeded part of a result again")
     checking.add_argument("result", type=Path, help="a submission, or what a judge's --out wrote")
     add_any_model_arguments(checking)
-    checking.add_argument("--photos", type=int, default=50, help="photos of each variant")
+    checking.add_argument("--photos", type=positive, default=50, help="photos of each variant")
     checking.add_argument(
-        "--foregrounds", type=int, default=10, help="foregrounds of the challenge, on all backgrounds"
+        "--foregrounds", type=positive, default=10, help="foregrounds of the challenge, on all backgrounds"
     )
-    checking.add_argument("--seed", type=int, default=0, help="draws them")
+    checking.add_argument("--seed", type=seed, default=0, help="draws them")
     run_stage(main, parser)

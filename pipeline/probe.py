@@ -11,27 +11,30 @@ from bgdata.sources import open_sources
 from models.classifiers.backbones import load_backbone
 from models.evaluation.in9 import in9_score, judge_variants, recorded_predictions
 from models.evaluation.probes import fit_probe, probed, read_features
+from pipeline._arguments import check_file, seed
 from pipeline._judging import (
     add_any_model_arguments,
+    add_variants_argument,
     birth,
     model_source,
-    percent,
-    print_in9,
+    open_data,
     running,
     write_result,
 )
+from pipeline._printing import percent, print_in9
 from pipeline._stage import SETS, run_stage
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Features, fit, judge; print, and write `--out`."""
+    check_file(arguments.out, argument="--out")
     arguments.data = arguments.data or arguments.train_data
-    backbone, record = load_backbone(model_source(arguments))
     run = running(arguments)
-    train = open_sources(arguments.train_data, [arguments.train_on])[arguments.train_on]
+    train = open_sources(arguments.train_data, [arguments.train_on], split="train")[arguments.train_on]
+    judged = open_data(arguments, arguments.variants)
+    backbone, record = load_backbone(model_source(arguments))
     features = read_features(backbone, train, split="train", workers=arguments.workers, **run)
     probe = fit_probe(features, seed=arguments.seed)
-    judged = open_sources(arguments.data, arguments.variants)
     judgements = judge_variants(
         probed(backbone, probe), judged, split=arguments.split, workers=arguments.workers, **run
     )
@@ -44,7 +47,7 @@ def main(arguments: argparse.Namespace) -> None:
         "held_out_accuracy": {f"{penalty:g}": accuracy for penalty, accuracy in probe.held_out.items()},
         "seed": arguments.seed,
     }
-    score = birth(arguments, record) | {"probe": fitted} | in9_score(judgements, among_nine=False)
+    score = birth(arguments, record, judged) | {"probe": fitted} | in9_score(judgements, among_nine=False)
     write_result(arguments.out, score | {"predictions": recorded_predictions(judgements)})
     print(
         f"{probe.photos} photos of {arguments.train_on}, {probe.weight.shape[1]} features, L2 {probe.l2:g} "
@@ -61,8 +64,6 @@ if __name__ == "__main__":
     probe_group = parser.add_argument_group("the probe")
     probe_group.add_argument("--train-data", type=Path, default=SETS, help=f"our sets, to train on; default {SETS}")
     probe_group.add_argument("--train-on", default="original", choices=VARIANTS, metavar="VARIANT")
-    probe_group.add_argument("--seed", type=int, default=0, help="draws the photos that choose the penalty")
-    parser.add_argument(
-        "--variants", "--eval-dataset", nargs="+", default=list(VARIANTS), choices=VARIANTS, metavar="VARIANT"
-    )
+    probe_group.add_argument("--seed", type=seed, default=0, help="draws the photos that choose the penalty")
+    add_variants_argument(parser)
     run_stage(main, parser)

@@ -7,7 +7,9 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Int64, UInt8
 
+from bgdata.errors import InputError
 from bgdata.labels import CLASS_FOLDERS
+from bgdata.pixels import ImageSource
 from bgdata.shards import Row
 from models.classifiers.classifier import Classifier
 
@@ -37,3 +39,18 @@ def summary_by_class(
 def labels_of(rows: Sequence[Row]) -> Int64[np.ndarray, " n"]:
     """The labels of a set's rows."""
     return np.array([row.label for row in rows], np.int64)
+
+
+def unique_ids(images: ImageSource, rows: Sequence[Row]) -> list[str]:
+    """The ids of a set's rows.
+
+    Raises InputError where two of them are of one photo.
+    """
+    places: dict[str, Row] = {}
+    for row in rows:
+        if (first := places.setdefault(row.id, row)) is not row:
+            raise InputError(
+                f"{images.folder} has two images of one photo, {images.place(first)} and {images.place(row)}: "
+                "each photo stands once in a set, remove one"
+            )
+    return list(places)

@@ -4,6 +4,7 @@ Source: Xiao et al. 2021, figure 5. There a background's rate counts predictions
 every misclassification, as the challenge does, and says beside it how many of the predictions were its own class.
 """
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from jaxtyping import Bool, Int64
 from bgdata.labels import CLASS_COUNT
 from bgdata.randomness import seeded_order
 from models.classifiers.judged import Judged
-from models.evaluation.challenge import Verdicts
+from models.evaluation.challenge import Verdicts, challenge_score, judge_foregrounds
 from models.evaluation.pairs import ChallengeData, Margins
 
 BACKGROUNDS = 3  # of each class
@@ -29,6 +30,25 @@ def choose_rated(data: ChallengeData, per_class: int | None, *, seed: int) -> Bo
             order = seeded_order(seed, [data.ids[member] for member in members], "challenge.rated")
             chosen[members[order[:per_class]]] = True
     return chosen
+
+
+def gallery_score(
+    model: Judged,
+    data: ChallengeData,
+    *,
+    rated: Bool[np.ndarray, " n"],
+    device: torch.device,
+    eval_batch: int,
+    folder: Path,
+    seed: int,
+) -> dict[str, Any]:
+    """The challenge's score with fooling rates of the `rated` foregrounds, and the gallery of what fools them.
+
+    `folder` keeps what is done: a killed run goes on where it was.
+    """
+    verdicts = judge_foregrounds(model, data, device=device, eval_batch=eval_batch, full=rated, folder=folder)
+    gallery = AdversarialGallery(model, data, verdicts, rated=rated, device=device, seed=seed)
+    return challenge_score(verdicts, data, full=rated) | {"gallery": gallery.record()}
 
 
 class AdversarialGallery:

@@ -4,22 +4,22 @@ Source: Xiao et al. 2021, section 4, and its evaluator, whose verdicts these are
 each foreground, this decodes once, tries the most harmful backgrounds first, and fills its batches.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from filelock import FileLock
 from jaxtyping import Bool, Int64
 from tqdm import tqdm
 
 from bgdata.errors import InputError
-from bgdata.pixels import ImageSource, load_masks, load_pixels
+from bgdata.pixels import ImageSource, load_packed_masks, load_pixels
 from models.classifiers.judged import Judged
-from models.evaluation.accuracy import labels_of, summary_by_class
+from models.classifiers.loading import state_sha256
+from models.evaluation.accuracy import labels_of, summary_by_class, unique_ids
 from models.evaluation.order import BackgroundOrder, best_pairs
 from models.evaluation.pairs import DECIDING, ChallengeData, Margins
 from models.evaluation.statistics import wilson_interval
@@ -54,14 +54,15 @@ def open_challenge(
 ) -> tuple[ChallengeData, int]:
     """All foregrounds (photos of `original` with an `fg_mask`) on all backgrounds (`only_bg_t`) of a split.
 
-    Decoded once, into memory or, with a `folder`, into arrays mapped from it. Returned with them: how many photos have
-    no mask, which the official evaluator leaves out as well.
+    Decoded once, into memory or, with a `folder`, into arrays mapped from it, a folder a set. Returned with them: how
+    many photos have no mask, which the official evaluator leaves out as well.
 
-    Raises InputError where a mask has no photo, or images differ in size.
+    Raises InputError where a mask has no photo, a photo two images, or images differ in size.
     """
     originals, masks, behind = (sources[name] for name in SETS_READ)
-    mask_rows, background_rows = masks.split(split), behind.split(split)
-    photos = {row.id: row for row in originals.split(split)}
+    photo_rows, mask_rows, background_rows = (source.split(split) for source in (originals, masks, behind))
+    photos = dict(zip(unique_ids(originals, photo_rows), photo_rows, strict=True))
+    mask_ids, background_ids = unique_ids(masks, mask_rows), unique_ids(behind, background_rows)
     orphans = [row.name for row in mask_rows if row.id not in photos]
     if orphans:
         raise InputError(
@@ -69,10 +70,9 @@ def open_challenge(
             "take the masks away, or add the photos"
         )
     rows = [photos[row.id] for row in mask_rows]
-    with _alone_in(folder):
-        foregrounds = load_pixels(originals, rows, **_loading(folder, "foregrounds", workers))
-        alpha = load_masks(masks, mask_rows, **_loading(folder, "masks", workers))
-        backgrounds = load_pixels(behind, background_rows, **_loading(folder, "backgrounds", workers))
+    foregrounds = load_pixels(originals, rows, **_loading(folder, "original", workers))
+    alpha = load_packed_masks(masks, mask_rows, **_loading(folder, "fg_mask", workers))[:]
+    backgrounds = load_pixels(behind, background_rows, **_loading(folder, "only_bg_t", workers))
     sizes = {name: array.shape[1:3] for name, array in zip(SETS_READ, (foregrounds, alpha, backgrounds), strict=True)}
     if len(set(sizes.values())) > 1:
         said = ", ".join(f"{name} {height}x{width}" for name, (height, width) in sizes.items())
@@ -81,10 +81,10 @@ def open_challenge(
         foregrounds=foregrounds,
         masks=alpha,
         labels=labels_of(rows),
-        ids=tuple(row.id for row in rows),
+        ids=tuple(mask_ids),
         backgrounds=backgrounds,
         background_labels=labels_of(background_rows),
-        background_ids=tuple(row.id for row in background_rows),
+        background_ids=tuple(background_ids),
     )
     return data, len(photos) - len(rows)
 
@@ -93,15 +93,10 @@ def _loading(folder: Path | None, name: str, workers: int) -> dict[str, Any]:
     return {"size": None, "folder": folder and folder / name, "workers": workers, "label": name}
 
 
-@contextmanager
-def _alone_in(folder: Path | None) -> Iterator[None]:
-    """Parts that start together decode one after the other: the second finds all done."""
-    if folder is None:
-        yield
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / ".lock"):
-        yield
+def table_identity(model: Judged, record: Mapping[str, Any], sources: Mapping[str, ImageSource]) -> str:
+    """What a kept table of pairs is of: the model (`record`: what is known of it) and the data."""
+    judged = {"nine_only": model.nine_only, "model": {**record, "state_sha256": state_sha256(model)}}
+    return json.dumps([judged, {name: source.manifest["shards"] for name, source in sources.items()}])
 
 
 def judge_foregrounds(

@@ -6,6 +6,7 @@ Source: Xiao et al. 2021, table 2 and section 3; the predictions are those of th
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,12 @@ from jaxtyping import Bool, Float32, Int64, UInt8
 from tqdm import tqdm
 
 from bgdata.compose.variants import MIXED
-from bgdata.errors import InputError
 from bgdata.labels import CLASS_COUNT
 from bgdata.pixels import ImageSource, load_pixels
 from bgdata.shards import Row
 from models.classifiers.judged import Judged
 from models.devices import exact_arithmetic
-from models.evaluation.accuracy import labels_of, summary_by_class
+from models.evaluation.accuracy import labels_of, summary_by_class, unique_ids
 from models.evaluation.groups import worst_group
 from models.evaluation.statistics import count_pairs, expected_calibration_error, paired_gap, wilson_interval
 
@@ -58,8 +58,11 @@ def judge_variants(
     device: torch.device,
     eval_batch: int,
     workers: int,
+    cache: Path | None = None,
 ) -> dict[str, Judgement]:
     """A model's predictions on each of the given variants, in float32, one variant in memory at a time.
+
+    With a `cache`, variants are mapped from arrays there, a folder a set, which are decoded once for all judges.
 
     Raises InputError where a set cannot be read, or the model has other outputs than it should.
     """
@@ -67,11 +70,9 @@ def judge_variants(
     judgements = {}
     for variant, source in tqdm(sources.items(), desc="variants", unit="set"):
         rows = source.split(split)
-        pixels = load_pixels(source, rows, size=None, folder=None, workers=workers, label=variant)
+        ids = unique_ids(source, rows)
+        pixels = load_pixels(source, rows, size=None, folder=cache and cache / variant, workers=workers, label=variant)
         predicted, among_nine, confidence = predict(model, pixels, device=device, batch=eval_batch)
-        ids = [row.id for row in rows]
-        if len(set(ids)) < len(ids):
-            raise InputError(f"{source.folder} has two images of one photo: each photo stands once in a variant")
         judgements[variant] = Judgement(ids, labels_of(rows), predicted, among_nine, confidence, _backgrounds(rows))
     return judgements
 
@@ -96,7 +97,9 @@ def predict(
 def in9_score(judgements: Mapping[str, Judgement], *, among_nine: bool) -> dict[str, Any]:
     """The judgements as a score: by variant, the BG-gap with its interval, and what changes from variant to variant.
 
-    `among_nine` adds, apart, the accuracy of choosing among the nine classes' outputs only (ImageNet's models).
+    `among_nine` adds, apart, the accuracy of choosing among the nine classes' outputs only (ImageNet's models). Where
+    the variants hold different photos, `photos_missing` counts those that each lacks of all; gaps and transitions are
+    of the photos that both variants have.
     """
     score: dict[str, Any] = {
         "variants": {
@@ -113,7 +116,15 @@ def in9_score(judgements: Mapping[str, Judgement], *, among_nine: bool) -> dict[
         f"{first} to {second}": transitions(judgements[first], judgements[second])
         for first, second in _comparisons(judgements)
     }
-    return score
+    missing = photos_missing(judgements)
+    return score | ({"photos_missing": missing} if missing else {})
+
+
+def photos_missing(judgements: Mapping[str, Judgement]) -> dict[str, int]:
+    """How many photos of the other variants each variant lacks; those that lack none are absent."""
+    photos = set[str]().union(*(judgement.ids for judgement in judgements.values()))
+    missing = {variant: len(photos.difference(judgement.ids)) for variant, judgement in judgements.items()}
+    return {variant: count for variant, count in missing.items() if count}
 
 
 def brief_score(score: Mapping[str, Any]) -> dict[str, Any]:
@@ -172,11 +183,15 @@ def hash_ids(ids: Sequence[str]) -> str:
 
 
 def bg_gap(judgements: Mapping[str, Judgement]) -> float | None:
-    """accuracy(mixed_same) - accuracy(mixed_rand): what a background of the right class is worth; None without them."""
+    """accuracy(mixed_same) - accuracy(mixed_rand): what a background of the right class is worth.
+
+    On the photos that both have; None where there is none.
+    """
     if any(variant not in judgements for variant in _GAP):
         return None
-    same, rand = (judgements[variant].correct.mean() for variant in _GAP)
-    return float(same - rand)
+    first, second = (judgements[variant] for variant in _GAP)
+    same, rand = _paired(first, second, "correct")
+    return float(same.mean() - rand.mean()) if len(same) else None
 
 
 def transitions(first: Judgement, second: Judgement) -> dict[str, Any]:

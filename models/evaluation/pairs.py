@@ -54,7 +54,7 @@ class Margins:
         self._device = device
         self._batch = eval_batch
         self.precision = precision
-        self._images = _Composites(data, device)
+        self._images = _AtRest(data) if device.type == "cpu" else _OnDevice(data, device)
         self._labels = torch.from_numpy(data.labels).to(device)
         self._fast = self._folded().to(memory_format=torch.channels_last)
 
@@ -136,13 +136,38 @@ class Margins:
         return torch.where(is_right, margins.clamp(min=_SMALLEST), margins.clamp(max=-_SMALLEST))
 
 
-class _Composites:
-    """The challenge's images, on the device where they fit, else copied from pinned memory batch by batch."""
+class _AtRest:
+    """The challenge's images where they lie: pasted one by one, which takes a CPU a tenth of what tensors do.
+
+    Composites are written over by the next ones: on new memory each time they would take twice as long.
+    """
+
+    def __init__(self, data: ChallengeData) -> None:
+        self._data = data
+        self._pasted = np.empty((0, *data.backgrounds.shape[1:]), np.uint8)
+        self._floats = torch.empty(self._pasted.shape)
+
+    def paste(self, foregrounds: np.ndarray, backgrounds: np.ndarray) -> Float32[Tensor, "b 3 h w"]:
+        """Composites in [0, 1], channels last in memory."""
+        count, data = len(foregrounds), self._data
+        if count > len(self._pasted):
+            self._pasted = np.empty((count, *self._pasted.shape[1:]), np.uint8)
+            self._floats = torch.empty(self._pasted.shape)
+        pasted = self._pasted[:count]
+        for composite, foreground, background in zip(pasted, foregrounds, backgrounds, strict=True):
+            composite[:] = paste_foreground(
+                data.backgrounds[background], data.foregrounds[foreground], data.masks[foreground]
+            )
+        return self._floats[:count].copy_(torch.from_numpy(pasted)).div_(255).permute(0, 3, 1, 2)
+
+
+class _OnDevice:
+    """The challenge's images on a GPU where they fit, else copied from pinned memory batch by batch."""
 
     def __init__(self, data: ChallengeData, device: torch.device) -> None:
         self._device = device
         arrays = (data.foregrounds, data.masks, data.backgrounds)
-        resident = device.type == "cpu" or sum(array.nbytes for array in arrays) < _SHARE * _free_memory(device)
+        resident = sum(array.nbytes for array in arrays) < _SHARE * _free_memory(device)
         self._foregrounds, self._masks, self._backgrounds = (
             torch.from_numpy(array).to(device) if resident else torch.from_numpy(array) for array in arrays
         )

@@ -6,6 +6,7 @@ the same question.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from bgdata.compose.variants import FG_MASK
 from bgdata.errors import InputError
 from bgdata.labels import CLASS_COUNT
-from bgdata.pixels import ImageSource, load_masks, load_pixels
+from bgdata.pixels import ImageSource, load_packed_masks, load_pixels
 from bgdata.randomness import seeded_order
 from models.classifiers.judged import Judged
 from models.devices import exact_arithmetic
@@ -44,10 +45,17 @@ class Pairs:
 
 
 def open_pairs(
-    sources: Mapping[str, ImageSource], *, split: str, per_class: int | None, seed: int, workers: int
+    sources: Mapping[str, ImageSource],
+    *,
+    split: str,
+    per_class: int | None,
+    seed: int,
+    workers: int,
+    cache: Path | None = None,
 ) -> Pairs:
     """A seeded choice of each class's photos (None: all) that `original`, `mixed_rand` and `fg_mask` have, decoded;
-    in the order of the choice, so that the first few are a choice too.
+    in the order of the choice, so that the first few are a choice too. With a `cache`, the sets are taken from arrays
+    there, a folder a set, which are decoded once for all judges.
 
     Raises InputError where there is none.
     """
@@ -61,12 +69,18 @@ def open_pairs(
     turns = max(len(members) for members in by_label) if per_class is None else per_class
     chosen = [members[turn] for turn in range(turns) for members in by_label if turn < len(members)]
     ids = [row.id for row in chosen]
-    loading: dict[str, Any] = {"size": None, "folder": None, "workers": workers}
+
+    def take(name: str, load: Callable[..., Any]) -> np.ndarray:
+        rows = sources[name].split(split)
+        places = {row.id: place for place, row in enumerate(rows)}
+        array = load(sources[name], rows, size=None, folder=cache and cache / name, workers=workers, label=name)
+        return array[np.array([places[photo] for photo in ids])]
+
     return Pairs(
         ids=tuple(ids),
         labels=labels_of(chosen),
-        images={name: load_pixels(sources[name], sources[name].by_id(ids), label=name, **loading) for name in VARIANTS},
-        masks=load_masks(sources[FG_MASK], chosen, label=FG_MASK, **loading),
+        images={name: take(name, load_pixels) for name in VARIANTS},
+        masks=take(FG_MASK, load_packed_masks),
     )
 
 

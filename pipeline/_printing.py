@@ -1,0 +1,76 @@
+"""The judges' results as people read them in a terminal."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows under a header in aligned columns, the first to the left, the others to the right."""
+    widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
+    for row in (header, ["-" * width for width in widths], *rows):
+        first, *others = zip(row, widths, strict=True)
+        print("  ".join([first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)]))
+
+
+def print_in9(score: Mapping[str, Any]) -> None:
+    """Print a score of the variants."""
+    nine = ["of the nine"] if any("among_nine" in variant for variant in score["variants"].values()) else []
+    header = ["variant", "accuracy", "95 % interval", "correct", "worst class", "ECE", *nine]
+    rows = [
+        [
+            name,
+            percent(variant["accuracy"]),
+            interval(variant["interval"]),
+            f"{variant['correct']} / {variant['count']}",
+            f"{variant['worst_class']['class']} {percent(variant['worst_class']['accuracy'])}",
+            f"{variant['ece']:.3f}",
+            *([percent(variant["among_nine"]["accuracy"])] if nine else []),
+        ]
+        for name, variant in score["variants"].items()
+    ]
+    print_table(header, rows)
+    _print_passed_over(score)
+    if "photos_missing" in score:
+        missing = ", ".join(f"{name} lacks {count}" for name, count in score["photos_missing"].items())
+        print(f"\nthe variants hold different photos ({missing}): gaps are of the photos that both variants have")
+    if score["bg_gap"] is not None:
+        paired = score["bg_gap_paired"]
+        print(f"\nBG-gap: {100 * score['bg_gap']:.1f} points (95 % interval {interval(paired['interval'])})")
+
+
+def print_challenge(score: Mapping[str, Any]) -> None:
+    """Print a score of the challenge."""
+    print_table(
+        ["class", "challenge accuracy", "95 % interval", "vulnerable"],
+        [
+            [
+                name,
+                percent(cells["challenge_accuracy"]),
+                interval(cells["interval"]),
+                f"{cells['vulnerable']} / {cells['count']}",
+            ]
+            for name, cells in [*score["per_class"].items(), ("all", score)]
+        ],
+    )
+    pairs, passes = score["count"] * score["backgrounds"], score["forward_passes"]
+    print(f"\n{passes} of {pairs} composites were classified ({percent(passes / pairs)}), ", end="")
+    print(f"{score['decided_in_float32']} of them again in float32 to decide")
+    if score["photos_without_mask"]:
+        print(f"{score['photos_without_mask']} photos have no mask and were left out, as the official evaluator does")
+    _print_passed_over(score)
+
+
+def percent(rate: float) -> str:
+    """A rate as people read it."""
+    return f"{100 * rate:.1f} %"
+
+
+def interval(bounds: Sequence[float]) -> str:
+    """The bounds of an interval of rates as people read them."""
+    return f"{100 * bounds[0]:.1f} to {100 * bounds[1]:.1f}"
+
+
+def _print_passed_over(score: Mapping[str, Any]) -> None:
+    for name, endings in score.get("passed_over", {}).items():
+        counted = ", ".join(f"{ending} {count}" for ending, count in endings.items())
+        print(f"\n{name}: {sum(endings.values())} files are no images in a class's folder, passed over: {counted}")

@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 # As the Makefile has it.
@@ -21,7 +22,7 @@ SHIM = """#!/bin/sh
 start=$(date +%s.%N)
 {python} "$@"
 code=$?
-echo "$start $(date +%s.%N) $3" >>{log}
+echo "$start $(date +%s.%N) $2" >>{log}
 exit $code
 """
 
@@ -50,7 +51,7 @@ def main(arguments: argparse.Namespace) -> None:
     inside = sum(run.end - run.start for run in runs)
     importing = sum(imports[run.module] for run in runs)
     print(f"| **all stages** | {len(runs)} | {inside:.1f} | {importing:.1f} |")
-    between = [after.start - before.end for before, after in zip(runs, runs[1:], strict=False)]
+    between = [after.start - before.end for before, after in pairwise(runs)]
     print(f"| dvc, between two stages | {len(between)} | {sum(between):.1f} | |")
     print(f"| dvc, before the first and after the last | | {end - start - inside - sum(between):.1f} | |")
     print(f"| **the demo** | | **{end - start:.1f}** | |")

@@ -19,7 +19,7 @@ from bgdata.errors import InputError
 from bgdata.shards import write_csv, write_text_whole
 from pipeline._stage import REPORT, run_stage
 from pipeline.report.sweep import SWEEP_COLUMNS, draw_sweep, read_sweep, render_sweep
-from pipeline.report.table import put_between_marks
+from pipeline.report.table import write_between_marks
 
 TABLE = REPORT / "p_sweep.csv"
 OUT = Path("docs/p_sweep.csv")
@@ -35,7 +35,7 @@ def main(arguments: argparse.Namespace) -> None:
     write_csv(OUT, ("experiment", *SWEEP_COLUMNS), rows)
     write_text_whole(OUT.with_suffix(".svg"), draw_sweep(rows))
     if arguments.readme:
-        write_text_whole(README, put_between_marks(README.read_text(), "p-sweep", table))
+        write_between_marks(README, "p-sweep", table)
 
 
 def _counted_once(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

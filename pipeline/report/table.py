@@ -1,12 +1,15 @@
 """The table of all recipes, for the report's page and for the README: made once, from the numbers of metrics.json."""
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from bgdata.compose.variants import VARIANTS
 from bgdata.errors import InputError
+from bgdata.shards import write_text_whole
 
 # The columns, as metrics.json and people call them.
 COLUMNS = {variant: variant for variant in VARIANTS} | {
@@ -29,6 +32,25 @@ class Cell:
         """In percent, as `83.0 ± 1.1`; a dash where it is absent."""
         spread = "" if self.std is None else f" ± {percent(self.std)}"
         return percent(self.value) + spread
+
+
+def read_metrics(path: Path) -> dict[str, Any]:
+    """What `report/metrics.json` holds.
+
+    Raises InputError where it is missing, or is none.
+    """
+    if not path.is_file():
+        raise InputError(f"{path} is missing or a folder: run `dvc repro` first, or name another with --metrics")
+    try:
+        numbers = json.loads(path.read_text(encoding="utf-8-sig"))
+    except ValueError as error:
+        raise InputError(
+            f"{path} is no JSON ({error}): run `dvc repro` first, or name another with --metrics"
+        ) from None
+    recipes = numbers.get("in9") if isinstance(numbers, dict) else None
+    if not isinstance(recipes, dict) or not all(isinstance(row, dict) for row in recipes.values()):
+        raise InputError(f"{path} holds no `in9`, a row a recipe: name the report's metrics.json with --metrics")
+    return numbers
 
 
 def results_table(numbers: Mapping[str, Any]) -> dict[str, dict[str, Cell]]:
@@ -66,6 +88,16 @@ def put_between_marks(text: str, name: str, block: str) -> str:
             "table should be"
         )
     return text.replace(found[0], f"<!-- {name} -->\n{block}\n<!-- /{name} -->")
+
+
+def write_between_marks(path: Path, name: str, block: str) -> None:
+    """Put `block` between the marks in a Markdown file.
+
+    Raises InputError where the file is missing, or has no such marks.
+    """
+    if not path.is_file():
+        raise InputError(f"{path} is missing: run this in the project's folder")
+    write_text_whole(path, put_between_marks(path.read_text(encoding="utf-8"), name, block))
 
 
 def percent(fraction: float | None, digits: int = 1) -> str:

@@ -52,10 +52,10 @@ def check_file(path: Path | None, *, argument: str) -> None:
     """
     if path is None:
         return
+    check_folder(path.parent, argument=argument, name=path.name)
     if path.exists() and not path.is_file():
         what = "a folder" if path.is_dir() else "no plain file"
         raise InputError(f"{argument} {path} is {what}: name a file")
-    check_folder(path.parent, argument=argument, name=path.name)
 
 
 def check_folder(folder: Path | None, *, argument: str, name: str = "file") -> None:

@@ -68,12 +68,16 @@ def add_variants_argument(parser: argparse.ArgumentParser) -> None:
 def check_door(arguments: argparse.Namespace) -> None:
     """One of the two forms was meant, and the plain one's result can be written.
 
-    Raises InputError where neither or both were given, or the result has no place.
+    Raises InputError where neither, both or a mixture were given, or the result has no place.
     """
     if (arguments.recipe is None) == (arguments.data is None):
         raise InputError("give either a recipe (the DVC stage) or --data with a model (any model, without DVC)")
     if arguments.recipe is None:
         check_file(arguments.out, argument="--out")
+        return
+    for name in ("checkpoint", "weights", "entry", "out"):
+        if getattr(arguments, name, None) is not None:
+            raise InputError(f"--{name} says nothing of a recipe, whose files have their places: leave it out")
 
 
 def open_data(arguments: argparse.Namespace, names: Iterable[str]) -> dict[str, ImageSource]:

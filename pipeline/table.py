@@ -1,19 +1,15 @@
 """Print the table of all recipes, as the report has it."""
 
 import argparse
-import json
 from pathlib import Path
 
-from bgdata.errors import InputError
 from pipeline._stage import REPORT, run_stage
-from pipeline.report.table import render_markdown, write_between_marks
+from pipeline.report.table import read_metrics, render_markdown, write_between_marks
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Print the table, and write it where that is asked for."""
-    if not arguments.metrics.is_file():
-        raise InputError(f"{arguments.metrics} is missing: run `dvc repro` first, or name another with --metrics")
-    table = render_markdown(json.loads(arguments.metrics.read_text()))
+    table = render_markdown(read_metrics(arguments.metrics))
     print(table)
     if arguments.into:
         write_between_marks(arguments.into, "results", table)

@@ -1,11 +1,12 @@
 """Predictions and accuracy: what all judges share."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int64, UInt8
+from jaxtyping import Bool, Float32, Int64, UInt8
+from torch import Tensor
 
 from bgdata.errors import InputError
 from bgdata.labels import CLASS_FOLDERS
@@ -19,12 +20,22 @@ def predict_labels(
 ) -> Int64[np.ndarray, " n"]:
     """The class of each image, in batches, in evaluation mode; the classifier lies on `device`."""
     classifier.eval()
-    predictions = []
     with torch.inference_mode():
-        for start in range(0, len(pixels), batch):
-            images = torch.from_numpy(np.array(pixels[start : start + batch])).to(device).permute(0, 3, 1, 2)
-            predictions.append(classifier(images.float().div_(255)).argmax(1).cpu())
-    return torch.cat(predictions).numpy()
+        batches = image_batches(pixels, device=device, batch=batch)
+        return torch.cat([classifier(images).argmax(1).cpu() for images in batches]).numpy()
+
+
+def image_batches(
+    pixels: UInt8[np.ndarray, "n h w 3"], *, device: torch.device, batch: int
+) -> Iterator[Float32[Tensor, "b 3 h w"]]:
+    """Images at rest in batches, in [0, 1] on the device, channels last in memory.
+
+    A batch is written over by the next one: on new memory each time a CPU would take twice as long.
+    """
+    floats = torch.empty((min(batch, len(pixels)), *pixels.shape[1:]), device=device)
+    for start in range(0, len(pixels), batch):
+        some = torch.from_numpy(np.require(pixels[start : start + batch], requirements=("C", "W"))).to(device)
+        yield floats[: len(some)].copy_(some).div_(255).permute(0, 3, 1, 2)
 
 
 def summary_by_class(

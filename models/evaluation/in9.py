@@ -20,7 +20,7 @@ from bgdata.pixels import ImageSource, load_pixels
 from bgdata.shards import Row
 from models.classifiers.judged import Judged
 from models.devices import exact_arithmetic
-from models.evaluation.accuracy import labels_of, summary_by_class, unique_ids
+from models.evaluation.accuracy import image_batches, labels_of, summary_by_class, unique_ids
 from models.evaluation.groups import worst_group
 from models.evaluation.statistics import count_pairs, expected_calibration_error, paired_gap, wilson_interval
 
@@ -83,9 +83,8 @@ def predict(
     """Predicted class, best of the nine, and the former's probability of each image; the model lies on `device`."""
     parts = []
     with torch.inference_mode(), exact_arithmetic():
-        for start in range(0, len(pixels), batch):
-            images = torch.from_numpy(np.array(pixels[start : start + batch])).to(device).permute(0, 3, 1, 2)
-            raw = model(images.float().div_(255))
+        for images in image_batches(pixels, device=device, batch=batch):
+            raw = model(images)
             logits = model.class_logits(raw)
             predicted = logits.argmax(1)
             confidence = model.class_probabilities(raw).gather(1, predicted[:, None])[:, 0]

@@ -20,7 +20,7 @@ from bgdata.pixels import ImageSource, load_pixels
 from bgdata.randomness import seeded_order
 from models.classifiers.judged import Judged
 from models.devices import exact_arithmetic
-from models.evaluation.accuracy import labels_of
+from models.evaluation.accuracy import image_batches, labels_of
 
 # Penalties, from the strongest on: half their product with the squared weights is added to the mean cross-entropy.
 L2 = tuple(10.0**power for power in range(0, -7, -1))
@@ -79,9 +79,8 @@ def extract_features(
     """
     parts = []
     with torch.inference_mode(), exact_arithmetic():
-        for start in range(0, len(pixels), batch):
-            images = torch.from_numpy(np.array(pixels[start : start + batch])).to(device).permute(0, 3, 1, 2)
-            found = backbone.network(backbone.prepare(images.float().div_(255)))
+        for images in image_batches(pixels, device=device, batch=batch):
+            found = backbone.network(backbone.prepare(images))
             parts.append(_checked(found).float().cpu())
     return torch.cat(parts).numpy()
 

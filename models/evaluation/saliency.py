@@ -22,7 +22,7 @@ from bgdata.pixels import ImageSource, load_packed_masks, load_pixels
 from bgdata.randomness import seeded_order
 from models.classifiers.judged import Judged
 from models.devices import exact_arithmetic
-from models.evaluation.accuracy import labels_of
+from models.evaluation.accuracy import image_batches, labels_of
 
 VARIANTS = ("original", "mixed_rand")
 SETS_READ = (*VARIANTS, FG_MASK)
@@ -147,10 +147,9 @@ def attribute(
     """The attribution maps of images by one of `METHODS`, in float32; the model lies on `device`."""
     parts = []
     with exact_arithmetic():
-        for start in range(0, len(pixels), BATCH):
-            images = torch.from_numpy(pixels[start : start + BATCH]).to(device).permute(0, 3, 1, 2).float().div_(255)
-            wanted = torch.from_numpy(labels[start : start + BATCH]).to(device)
-            parts.append(METHODS[method](model, images, wanted).cpu())
+        wanted = torch.from_numpy(labels).to(device).split(BATCH)
+        for images, of_images in zip(image_batches(pixels, device=device, batch=BATCH), wanted, strict=True):
+            parts.append(METHODS[method](model, images, of_images).cpu())
     return torch.cat(parts).numpy()
 
 
@@ -170,8 +169,7 @@ def saliency_score(model: Judged, pairs: Pairs, *, device: torch.device) -> dict
     for it. A mean is rounded, so that the order of float additions shows nowhere.
     """
     model.to(device).eval()
-    first = torch.from_numpy(pairs.images[VARIANTS[0]][:1]).to(device).permute(0, 3, 1, 2).float().div_(255)
-    layer = grad_cam_layer(model, first)
+    layer = grad_cam_layer(model, next(image_batches(pairs.images[VARIANTS[0]][:1], device=device, batch=1)))
     methods = [method for method in METHODS if method != "grad_cam" or layer is not None]
     return {
         "photos": len(pairs.ids),

@@ -1,5 +1,6 @@
 """The table of all recipes, for the report's page and for the docs: made once, from the numbers of metrics.json."""
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,6 +34,25 @@ class Cell:
         return percent(self.value) + spread
 
 
+def read_metrics(path: Path) -> dict[str, Any]:
+    """What `report/metrics.json` holds.
+
+    Raises InputError where it is missing, or is none.
+    """
+    if not path.is_file():
+        raise InputError(f"{path} is missing or a folder: run `dvc repro` first, or name another with --metrics")
+    try:
+        numbers = json.loads(path.read_text(encoding="utf-8-sig"))
+    except ValueError as error:
+        raise InputError(
+            f"{path} is no JSON ({error}): run `dvc repro` first, or name another with --metrics"
+        ) from None
+    recipes = numbers.get("in9") if isinstance(numbers, dict) else None
+    if not isinstance(recipes, dict) or not all(isinstance(row, dict) for row in recipes.values()):
+        raise InputError(f"{path} holds no `in9`, a row a recipe: name the report's metrics.json with --metrics")
+    return numbers
+
+
 def results_table(numbers: Mapping[str, Any]) -> dict[str, dict[str, Cell]]:
     """The cells by recipe and column, of what `report/metrics.json` holds."""
     spread = numbers.get("in9_std", {})
@@ -63,7 +83,7 @@ def write_between_marks(page: Path, name: str, block: str) -> None:
     """
     if not page.is_file():
         raise InputError(f"{page} is missing: name a Markdown file with the lines <!-- {name} --> and <!-- /{name} -->")
-    write_text_whole(page, put_between_marks(page.read_text(), name, block))
+    write_text_whole(page, put_between_marks(page.read_text(encoding="utf-8"), name, block))
 
 
 def put_between_marks(text: str, name: str, block: str) -> str:

@@ -85,7 +85,7 @@ def test_images_that_do_not_fit_are_named(tmp_path: Path) -> None:
         load(images, images.rows)
     with (
         write_images(tmp_path / "broken", [square, b"no image"]) as images,
-        pytest.raises(InputError, match=r"image n1 of .*broken: expected an image"),
+        pytest.raises(InputError, match=r"image n1 of .*broken \(01_bird/n1.JPEG in train-00000.tar\): expected"),
     ):
         load(images, images.rows)
     with pytest.raises(InputError, match="holds no images for test"):

@@ -5,6 +5,7 @@ import io
 import json
 import subprocess
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -151,3 +152,50 @@ def test_a_set_without_images_is_a_set(tmp_path: Path) -> None:
     assert finish_set(tmp_path)["images"] == {"train": {}, "val": {}}
     assert ImageSet(tmp_path).rows == []
     assert json.loads((tmp_path / "manifest.json").read_text())["shards"] == {}
+
+
+@pytest.mark.parametrize(
+    ("file", "edit", "sentence"),
+    [
+        ("index.csv", lambda text: text.replace("shard,offset,", "", 1), "line 1: it has no column shard, offset"),
+        ("index.csv", lambda text: text.replace(",", ";"), "line 1: it has no column"),
+        ("index.csv", lambda _: "", "it has no column id, split"),
+        ("index.csv", lambda text: text[:-12], "line 5: "),
+        ("index.csv", lambda text: text.replace("train,1,", "train,one,"), "line 3: invalid literal"),
+        ("index.csv", lambda text: text.replace("train,1,", "train,9,"), "line 3: label 9, split 'train'"),
+        ("index.csv", lambda text: text.replace("train,1,", "test,1,"), "line 3: label 1, split 'test'"),
+        ("index.csv", lambda text: text.replace("512,3,", "-512,3,", 1), "line 2: .*offset -512 and size 3"),
+        ("index.csv", lambda text: text.replace("a,0", "\udce4", 1), "index.csv is broken .*utf-8"),
+        ("manifest.json", lambda text: text[:40], "manifest.json is broken, expected JSON"),
+        ("manifest.json", lambda _: "", "manifest.json is broken, expected JSON"),
+        ("manifest.json", lambda _: "[]", "manifest.json is no manifest of a set"),
+        ("manifest.json", lambda _: '{"shards": 3}', "manifest.json is no manifest of a set"),
+    ],
+)
+def test_a_spoilt_set_is_a_sentence(tmp_path: Path, file: str, edit: Callable[[str], str], sentence: str) -> None:
+    folder = write_set(tmp_path / "set", [b"one", b"two"])
+    path = folder / file
+    path.write_bytes(edit(path.read_text()).encode("utf-8", "surrogateescape"))
+    with pytest.raises(InputError, match=sentence) as caught:
+        ImageSet(folder)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_index_as_spreadsheets_save_it_is_read(tmp_path: Path) -> None:
+    folder = write_set(tmp_path / "set", [b"one", b"two"])
+    index = folder / "index.csv"
+    index.write_bytes(b"\xef\xbb\xbf" + index.read_bytes().replace(b"\n", b"\r\n"))
+    with ImageSet(folder) as images:
+        assert [images.read(row) for row in images.split("val")] == [b"one", b"two"]
+
+
+def test_a_cut_shard_names_the_image(tmp_path: Path) -> None:
+    folder = write_set(tmp_path / "set", [b"one", b"two"])
+    shard = folder / "val-00000.tar"
+    shard.write_bytes(shard.read_bytes()[:514])
+    with (
+        ImageSet(folder) as images,
+        pytest.raises(InputError, match=r"val-00000.tar ends before image n1_val0 .*2"),
+    ):
+        images.read(images.split("val")[0])

@@ -13,13 +13,14 @@ from torch import nn
 
 from bgdata.compose.paste import paste_foreground
 from bgdata.errors import InputError
+from bgdata.pixels import load_pixels
 from bgdata.sources import open_sources
 from models.classifiers.classifier import build_classifier
 from models.classifiers.judged import Judged, judged_classifier
 from models.classifiers.programs import Program, load_exported, load_torchscript
 from models.evaluation import challenge
 from models.evaluation.challenge import SETS_READ, challenge_score, judge_foregrounds, open_challenge
-from models.evaluation.pairs import ChallengeData, Margins
+from models.evaluation.pairs import ChallengeData, Margins, _AtRest
 from models.evaluation.table import DECIDED, ESTIMATED, UNTRIED, PairTable
 from tests.releases import draw_release
 
@@ -262,6 +263,41 @@ def test_masks_and_photos_that_do_not_match(tmp_path: Path) -> None:
     draw_release(tmp_path, names=("only_bg_t", "original"), side=48)
     with pytest.raises(InputError, match=r"differ in size \(original 48x48, fg_mask 32x32, only_bg_t 48x48\)"):
         open_challenge(open_sources(tmp_path, SETS_READ), split="val", workers=1)
+
+
+def test_the_arrays_are_those_of_the_other_judges(sets: Path, tmp_path: Path) -> None:
+    opened = open_sources(sets, SETS_READ)
+    originals = load_pixels(
+        opened["original"],
+        opened["original"].split("val"),
+        size=None,
+        folder=tmp_path / "original",
+        workers=1,
+        label="",
+    )
+    data, _ = open_challenge(opened, split="val", workers=1, folder=tmp_path)
+    assert data.foregrounds.filename == originals.filename
+
+
+def test_two_images_of_one_photo_are_named(tmp_path: Path) -> None:
+    draw_release(tmp_path, names=SETS_READ, side=32)
+    first = tmp_path / "only_bg_t/val/00_dog/n00000000_1.JPEG"
+    first.with_suffix(".JPG").write_bytes(first.read_bytes())
+    with pytest.raises(InputError, match=r"only_bg_t has two images of one photo, .*_1.JPEG"):
+        open_challenge(open_sources(tmp_path, SETS_READ), split="val", workers=1)
+
+
+def test_composites_at_rest_are_those_of_tensors(data: ChallengeData) -> None:
+    composites = _AtRest(data)
+    rng = np.random.default_rng(0)
+    for count in (3, 7, 2):
+        places = rng.integers(0, len(data.labels), count), rng.integers(0, len(data.backgrounds), count)
+        foregrounds, masks = (torch.from_numpy(array[places[0]]) for array in (data.foregrounds, data.masks))
+        behind = torch.from_numpy(data.backgrounds[places[1]]).permute(0, 3, 1, 2)
+        expected = paste_foreground(behind, foregrounds.permute(0, 3, 1, 2), masks[:, None]).float().div_(255)
+        found = composites.paste(*places)
+        assert torch.equal(found, expected)
+        assert found.stride() == expected.stride()
 
 
 def test_parts_that_start_together_decode_one_after_the_other(sets: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from bgdata import pixels
 from bgdata.compose.variants import MIXED, VARIANTS
 from bgdata.errors import InputError
 from bgdata.io import decode_image
@@ -16,13 +17,17 @@ from models.classifiers.judged import judged_classifier
 from models.devices import resolve_device, resolve_precision
 from models.evaluation.groups import MIN_GROUP, worst_group
 from models.evaluation.in9 import Judgement, bg_gap, group_score, in9_score, judge_variants, transitions
+from tests.releases import draw_release
 
 CPU = torch.device("cpu")
 
 
-def judge(sets: Path, *, batch: int, variants: tuple[str, ...] = VARIANTS) -> dict[str, Judgement]:
+def judge(
+    sets: Path, *, batch: int, variants: tuple[str, ...] = VARIANTS, cache: Path | None = None
+) -> dict[str, Judgement]:
     model = judged_classifier(build_classifier("resnet10", input_size=32, seed=1))
-    return judge_variants(model, open_sources(sets, variants), split="val", device=CPU, eval_batch=batch, workers=2)
+    run = {"device": CPU, "eval_batch": batch, "workers": 2, "cache": cache}
+    return judge_variants(model, open_sources(sets, variants), split="val", **run)
 
 
 def judgement(labels: list[int], predicted: list[int]) -> Judgement:
@@ -127,7 +132,7 @@ def test_transitions_follow_a_photo() -> None:
 def test_a_missing_variant_is_a_sentence(tmp_path: Path, sets: Path) -> None:
     with pytest.raises(InputError, match="is no ImageNet-9 release"):
         judge(tmp_path, batch=4)
-    with pytest.raises(InputError, match="mixed_next is not a finished set"):
+    with pytest.raises(InputError, match=r"part has no mixed_next \(it has original\)"):
         (tmp_path / "part").mkdir()
         (tmp_path / "part/original").symlink_to(sets / "original")
         open_sources(tmp_path / "part", ("original", "mixed_next"))
@@ -142,3 +147,37 @@ def test_devices_that_are_not_there_get_a_sentence() -> None:
         resolve_device("gpu")
     assert resolve_precision("float32", CPU) == torch.float32
     assert resolve_precision("bfloat16", CPU) == torch.bfloat16
+
+
+def test_variants_of_different_photos_are_compared_where_both_have_them() -> None:
+    same, rand = judgement([0, 1, 2, 3], [0, 1, 2, 4]), judgement([0, 1, 2, 3], [0, 2, 2, 4])
+    fewer = Judgement(rand.ids[1:], rand.labels[1:], rand.predicted[1:], rand.among_nine[1:], rand.confidence[1:])
+    score = in9_score({"mixed_same": same, "mixed_rand": fewer}, among_nine=False)
+    assert score["photos_missing"] == {"mixed_rand": 1}
+    assert score["bg_gap"] == pytest.approx(1 / 3)  # 2 of 3 and 1 of 3; of all there were 3 of 4
+    assert score["bg_gap_paired"]["pairs"] == 3
+    assert score["bg_gap_paired"]["gap"] == pytest.approx(score["bg_gap"])
+    assert "photos_missing" not in in9_score({"mixed_same": same, "mixed_rand": rand}, among_nine=False)
+    others = replace(rand, ids=[f"q{index}" for index in range(4)])
+    apart = in9_score({"mixed_same": same, "mixed_rand": others}, among_nine=False)
+    assert apart["photos_missing"] == {"mixed_same": 4, "mixed_rand": 4}
+    assert apart["bg_gap"] is None
+
+
+def test_a_cache_changes_nothing_and_is_decoded_once(
+    sets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = in9_score(judge(sets, batch=64), among_nine=False)
+    assert in9_score(judge(sets, batch=64, cache=tmp_path), among_nine=False) == expected
+    decoded: list[bytes] = []
+    monkeypatch.setattr(pixels, "decode_image", lambda data: decoded.append(data) or decode_image(data))
+    assert in9_score(judge(sets, batch=64, cache=tmp_path), among_nine=False) == expected
+    assert len(decoded) == len(VARIANTS)  # the first of each, which says how large they are
+
+
+def test_two_images_of_one_photo_are_named(tmp_path: Path) -> None:
+    draw_release(tmp_path, names=("original",), side=32)
+    first = tmp_path / "original/val/00_dog/n00000000_1.JPEG"
+    first.with_suffix(".jpg").write_bytes(first.read_bytes())
+    with pytest.raises(InputError, match=r"two images of one photo, .*00_dog/n00000000_1.JPEG and .*n00000000_1.jpg"):
+        judge(tmp_path, batch=4, variants=("original",))

@@ -158,6 +158,16 @@ def test_pairs_are_the_same_photos_in_turns_of_classes(sets: Path) -> None:
     np.testing.assert_array_equal(pairs.images["original"], pairs.images["mixed_rand"])
 
 
+def test_a_cache_changes_nothing(sets: Path, tmp_path: Path) -> None:
+    pairs = opened(sets)
+    for _ in range(2):
+        cached = open_pairs(open_sources(sets, SETS_READ), split="val", per_class=2, seed=0, workers=1, cache=tmp_path)
+        assert cached.ids == pairs.ids
+        assert (cached.masks == pairs.masks).all()
+        for variant in VARIANTS:
+            assert (cached.images[variant] == pairs.images[variant]).all()
+
+
 def test_the_score_says_how_much_lies_on_the_foreground(sets: Path, model: Judged) -> None:
     pairs = opened(sets)
     score = saliency_score(model, pairs, device=CPU)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 from bgdata.compose.variants import FG_MASK, VARIANTS
 from models.classifiers.classifier import build_classifier
 from tests.conftest import ROOT
+from tests.pipeline.conftest import Run
 from tests.releases import draw_release
 
 ARCH = "shufflenet_v2_x0_5"
@@ -42,16 +44,19 @@ def run(stage: str, place: Path, *arguments: str) -> subprocess.CompletedProcess
 MODEL = ("--data-path", "release", "--checkpoint", "nine.pt", "--arch", ARCH, "--in9")
 
 
-def test_evaluate_prints_a_table_and_writes_the_result(place: Path) -> None:
-    done = run("evaluate", place, *MODEL, "--out", "results/in9.json")
-    assert done.returncode == 0, done.stderr
+def test_evaluate_prints_a_table_and_writes_the_result(
+    place: Path, run_command: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(place)
+    code, said, _ = run_command("evaluate", *MODEL, "--out", "results/in9.json")
+    assert code == 0
     score = json.loads((place / "results/in9.json").read_text())
     assert list(score["variants"]) == list(VARIANTS)
     assert score["command"] == " ".join(["python -m pipeline.evaluate", *MODEL, "--out results/in9.json"])
     assert len(score["model"]["checkpoint_sha256"]) == 64
-    lines = done.stdout.splitlines()
+    lines = said.splitlines()
     assert [line.split()[0] for line in lines[2:10]] == list(VARIANTS)
-    assert f"{score['variants']['original']['correct']} / 18" in done.stdout
+    assert f"{score['variants']['original']['correct']} / 18" in said
     assert "BG-gap:" in lines[-1]
 
 
@@ -75,13 +80,56 @@ def test_challenge_in_processes_is_challenge_in_one(place: Path) -> None:
     ("stage", "arguments", "sentence"),
     [
         ("evaluate", (), "give either a recipe"),
-        ("challenge", ("--data", "nowhere", *MODEL[2:]), "nowhere is no folder and no .tar.gz"),
+        ("challenge", ("--data", "nowhere", *MODEL[2:]), "nowhere is no folder and no archive"),
         ("challenge", (*MODEL[:-1],), "nine.pt has 9 classes, expected 1000: say --in9"),
         ("evaluate", (*MODEL, "--device", "abacus"), "expected auto, cpu, cuda"),
     ],
 )
-def test_mistakes_end_with_one_sentence(place: Path, stage: str, arguments: tuple[str, ...], sentence: str) -> None:
-    done = run(stage, place, *arguments)
+def test_mistakes_end_with_one_sentence(
+    place: Path,
+    run_command: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    stage: str,
+    arguments: tuple[str, ...],
+    sentence: str,
+) -> None:
+    monkeypatch.chdir(place)
+    code, _, said = run_command(stage, *arguments)
+    assert code == 2
+    assert sentence in said.splitlines()[-1]
+
+
+def test_a_mistake_of_a_process_of_its_own_has_its_exit_code(place: Path) -> None:
+    done = run("evaluate", place, *MODEL, "--batch", "0")
     assert done.returncode == 2
-    assert sentence in done.stderr.splitlines()[-1]
+    assert "argument --batch: '0': expected a whole number" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
+
+
+def test_what_was_left_out_is_printed_and_recorded(
+    place: Path, tmp_path: Path, run_command: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = tmp_path / "release"
+    shutil.copytree(place / "release", release)
+    (release / "only_fg/val/00_dog/list.txt").write_text("")
+    (release / "mixed_rand/val/00_dog/.DS_Store").write_text("")
+    next((release / "mixed_rand/val/00_dog").glob("*_1_*.JPEG")).unlink()
+    monkeypatch.chdir(place)
+    out = tmp_path / "in9.json"
+    model = [*MODEL[2:], "--data", str(release), "--out", str(out), "--device", "cpu"]
+    code, said, _ = run_command("evaluate", *model)
+    assert code == 0
+    score = json.loads(out.read_text())
+    assert score["passed_over"] == {"only_fg": {".txt": 1}}
+    assert score["photos_missing"] == {"mixed_rand": 1}
+    assert score["bg_gap_paired"]["pairs"] == 17
+    assert "only_fg: 1 files are no images in a class's folder, passed over: .txt 1" in said
+    assert "the variants hold different photos (mixed_rand lacks 1): gaps are of the photos that both" in said
+    code, said, _ = run_command("evaluate", *model, "--data", "release")
+    assert not {"passed_over", "photos_missing"} & set(json.loads(out.read_text()))
+    assert "passed over" not in said
+    (release / "only_bg_t/val/00_dog/list.txt").write_text("")
+    code, said, _ = run_command("challenge", *model, "--precision", "float32")
+    assert code == 0
+    assert json.loads(out.read_text())["passed_over"] == {"only_bg_t": {".txt": 1}}
+    assert "only_bg_t: 1 files are no images" in said

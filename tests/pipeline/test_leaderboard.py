@@ -1,8 +1,7 @@
 """From a model to a row of the leaderboard and back: judged, submitted, written, checked."""
 
 import json
-import runpy
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ import torch
 
 from bgdata.compose.variants import FG_MASK, VARIANTS
 from models.classifiers.classifier import build_classifier
+from tests.pipeline.conftest import Run
 from tests.releases import draw_release
 
 ARCH = "shufflenet_v2_x0_5"
@@ -22,24 +22,16 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     draw_release(tmp_path / "release", names=(*VARIANTS, FG_MASK), side=32)
     torch.save(build_classifier(ARCH, input_size=32).network.state_dict(), tmp_path / "nine.pt")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
     return tmp_path
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """Runs a command in this process: its exit code, and what it said."""
+def run(run_command: Run) -> Callable[..., tuple[int, str]]:
+    """Runs a command: its exit code, and all that it said."""
 
-    def run(module: str, *arguments: str) -> tuple[int, str]:
-        monkeypatch.delitem(sys.modules, f"pipeline.{module}", raising=False)
-        monkeypatch.setattr(sys, "argv", [f"{module}.py", *arguments])
-        code = 0
-        try:
-            runpy.run_module(f"pipeline.{module}", run_name="__main__")
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        said = capsys.readouterr()
-        return code, said.out + said.err
+    def run(*command: str) -> tuple[int, str]:
+        code, out, err = run_command(*command)
+        return code, out + err
 
     return run
 

@@ -94,6 +94,28 @@ def test_the_drawn_demo_goes_the_same_way(project: Path) -> None:
     assert len(ImageSet(project / "data/in9/masks").rows) == 9 * 4
 
 
+def test_files_that_go_between_two_stages_are_counted(project: Path, tiny_tree: TinyTree) -> None:
+    tiny_tree.photo(0, 0).unlink()
+    tiny_tree.photo(0, 0).symlink_to("/nowhere")
+    run(fetch)
+    tiny_tree.photo(1, 0).unlink()
+    tiny_tree.remove(2, 0)
+    tiny_tree.photo(3, 0, "val").unlink()
+    tiny_tree.annotation(4, 0).unlink()
+    tiny_tree.mask(5, 0).unlink()
+    run(ingest, segment)
+    lines = (project / "data/in9/photos/rejected.csv").read_text().splitlines()[1:]
+    assert {tuple(line.split(",")[::3]) for line in lines} == {
+        (photo_id(0, 0), "no_photo"),
+        (photo_id(1, 0), "no_photo"),
+        (photo_id(2, 0), "no_photo"),
+        (photo_id(3, 0, "val"), "no_photo"),
+        (photo_id(4, 0), "no_annotation"),
+    }
+    assert ImageSet(project / "data/in9/photos").manifest["candidates"] == 9 * (TRAIN + VAL)
+    assert ImageSet(project / "data/in9/masks").manifest["rejected"] == {"no_given_mask": 1}
+
+
 def test_a_stage_before_its_inputs_says_what_to_run(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(
         InputError, match=r"data/in9/photos/manifest.json|data/in9/given_masks/manifest.json is missing"

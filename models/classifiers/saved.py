@@ -44,6 +44,8 @@ def read_config(folder: Path) -> dict[str, Any]:
     Raises InputError where there is none, or another library's.
     """
     path = folder / "config.json"
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder: expected one that timm's save_pretrained wrote")
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -44,17 +44,17 @@ def read_torch_file(path: Path) -> Any:
 
 
 def not_a_file(path: Path) -> str:
-    """The sentence on a path that is no file: it is missing, or a folder, whose first entries it names."""
+    """What to say of a path that is no file: it is missing, or a folder, whose first entries are named."""
     if not path.is_dir():
         return f"{path} is missing"
     names = sorted(entry.name for entry in path.iterdir())
     listed = ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")
-    return f"{path} is a folder ({listed or 'empty'}), expected a file of weights"
+    return f"{path} is a folder ({listed or 'empty'}), no file"
 
 
 def _check_names(path: Path, pickled: Pickled) -> None:
     network = [name for name in pickled.names if name.startswith("torch.nn.modules.")]
-    if pickled.top is not None and (network or pickled.top.startswith("torch.nn.")):
+    if network and pickled.top is not None and not pickled.top.startswith("collections."):
         raise InputError(
             f"{path} is a whole pickled network ({pickled.top}), which could run code when loaded: give its state "
             "dict, torch.save(network.state_dict(), ...), or write --entry, a function that loads it"

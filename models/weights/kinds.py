@@ -1,6 +1,6 @@
 """What a file is, by its content: endings are what people and programs made of them."""
 
-import json
+import pickle
 import struct
 import zipfile
 from pathlib import Path
@@ -24,6 +24,10 @@ _OTHERS = {
     b"\xff\xd8\xff": "a JPEG image",
     b"\x89PNG": "a PNG image",
 }
+
+
+# What torch.save began its files with before it wrote zips.
+_MAGIC = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)
 
 
 def is_safetensors(path: Path) -> bool:
@@ -50,8 +54,10 @@ def describe_content(path: Path) -> str:
             return f"is {name}, no PyTorch checkpoint: give what torch.save or safetensors wrote"
     if head[257:262] == b"ustar":
         return "is a tar archive: unpack it and give the file of weights inside"
-    if head.startswith(b"PK\x03\x04"):
+    if head.startswith(b"PK"):
         return _describe_zip(path, size)
+    if head[:1] == b"\x80" and head[1:2] <= b"\x05" and not head.startswith(_MAGIC) and head[2:]:
+        return "is a Python pickle that torch.save did not write: save the state dict in it with torch.save"
     return _describe_text(head) or (
         f"({size} bytes) is no PyTorch checkpoint, or was cut short: make or download it again"
     )
@@ -74,7 +80,7 @@ def _describe_zip(path: Path, size: int) -> str:
         return "holds numpy arrays (.npz), no state dict: save them with torch.save({name: torch.from_numpy(array)})"
     if any(name.endswith("/constants.pkl") for name in names):
         return "is a TorchScript program, which holds its code: give a file of weights"
-    if any(name.endswith("data.pkl") for name in names):
+    if any(name.endswith(("data.pkl", "/byteorder")) for name in names):
         return f"({size} bytes) is a PyTorch checkpoint with broken content: make or download it again"
     listed = ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")
     return (
@@ -94,5 +100,5 @@ def _describe_text(head: bytes) -> str | None:
     if not text or "\ufffd" in text or not all(sign.isprintable() or sign.isspace() for sign in text):
         return None
     if begin[:1] in (b"{", b"["):
-        return f"is JSON ({json.dumps(text[:40])[1:-1]} ...), no checkpoint: {again}"
+        return f"is JSON ({text[:40]!r} ...), no checkpoint: {again}"
     return f"is text ({text.splitlines()[0][:40]!r} ...), no checkpoint: {again}"

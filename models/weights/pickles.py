@@ -11,6 +11,7 @@ import pickletools
 import re
 import sys
 import zipfile
+from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,8 +20,6 @@ from models.weights.kinds import zip_names
 
 # Pickles in a file of the format before zips: magic number, version, system, content, keys of the bytes that follow.
 _LEGACY_PICKLES = 5
-# What Python 2 called them, and pickles of protocol 2 still do.
-_RENAMED = {"__builtin__": "builtins", "copy_reg": "copyreg"}
 
 # Whose values nobody needs.
 _INERT = re.compile(
@@ -120,17 +119,34 @@ def _operations(file: Any) -> tuple[int, dict[str, None], str | None]:
 
     Raises ValueError where it is none.
     """
-    protocol, top = 0, None
+    protocol, first, top = 0, "", None
     names: dict[str, None] = {}
+    # From protocol 4 on, a name is two strings that were said before, or said earlier and remembered.
+    said: list[Any] = []
+    memo: dict[int, Any] = {}
     for place, (operation, argument, _) in enumerate(pickletools.genops(file)):
+        first = operation.name if place == 1 else first
         if operation.name == "PROTO":
             protocol = int(argument or 0)
-        elif operation.name in ("GLOBAL", "INST"):
-            module, _, name = str(argument).partition(" ")
-            named = f"{_RENAMED.get(module, module)}.{name}"
+        elif operation.name == "MEMOIZE":
+            memo[len(memo)] = said[-1] if said else None
+        elif operation.name in ("GLOBAL", "INST", "STACK_GLOBAL"):
+            named = _current_name(*(str(argument).split(" ", 1) if argument else said[-2:]))
             names[named] = None
-            top = named if place == 1 else top
+            said.append(None)
+            # The content is an object of the class, which the format before zips puts into a tuple with its source.
+            top = named if len(names) == 1 and first in ("GLOBAL", "MARK") else top
+        elif operation.name in ("BINGET", "LONG_BINGET"):
+            said.append(memo.get(argument))
+        else:
+            said.append(argument if isinstance(argument, str) else None)
     return protocol, names, top
+
+
+def _current_name(module: object, name: object) -> str:
+    """A name as Python 3 has it: pickles of protocol 2 say what Python 2 called it."""
+    place = (str(module), str(name))
+    return ".".join(NAME_MAPPING.get(place, (IMPORT_MAPPING.get(place[0], place[0]), place[1])))
 
 
 def _plain_dict(*arguments: Any) -> dict[Any, Any]:

@@ -7,6 +7,7 @@ before the network's own names: a container's key (`state_dict`, `teacher`), a w
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 import torch
@@ -85,6 +86,10 @@ class TensorFile:
         counts = Counter(self.homes[path] for path in self.tensors if self.homes[path] in homes)
         return dict(counts.most_common())
 
+    def is_list(self) -> bool:
+        """Whether it holds tensors by number alone."""
+        return all(path.rpartition(".")[2].isdigit() for path in self.tensors)
+
     def readings(self, expected: Mapping[str, Tensor], *, free: Collection[str] = ()) -> list[Reading]:
         """All readings that hold every tensor of a network, in its shape; those in `free` may have another.
 
@@ -105,7 +110,7 @@ class TensorFile:
     def closest(self, expected: Collection[str], choice: Choice) -> Reading | None:
         """Of the readings that are meant, that in which most names are the network's, with all that stands there."""
         votes = Counter(root for path in self.tensors for root in _roots_of(path, expected))
-        votes.update({f"{home}." if home else "": 0 for home in self.state_dicts()})
+        votes.update(dict.fromkeys((self._common_root(home) for home in self.state_dicts()), 0))
         readings = (self._reading(root) for root, _ in votes.most_common())
         return next((reading for reading in readings if choice.means(reading)), None)
 
@@ -119,6 +124,13 @@ class TensorFile:
             elif home not in own and path in self.tensors and "." in _inside(path, home):
                 rest.setdefault(home, []).append(path)
         return [paths[0] if len(paths) == 1 else f"{name}.* ({len(paths)})" for name, paths in sorted(rest.items())]
+
+    def _common_root(self, key: str) -> str:
+        """What all paths in a container begin with."""
+        folders = [path.split(".")[:-1] for path in self.tensors if self.homes[path] == key]
+        return "".join(
+            f"{parts[0]}." for parts in takewhile(lambda parts: len({*parts}) == 1, zip(*folders, strict=False))
+        )
 
     def _reading(self, root: str, expected: Collection[str] | None = None) -> Reading:
         """What stands at a root: the expected names, or all in its container."""

@@ -105,6 +105,8 @@ def _find_reading(
         if groups:
             return file, groups[0]
         fitting = fitting or found
+    if not plain.state_dicts() and not plain.is_list():
+        raise InputError(f"{path} {_no_state(content)}")
     raise InputError(_no_reading(plain, path, expected, choice, fitting, free))
 
 
@@ -140,7 +142,7 @@ def _check_finite(reading: Reading, expected: Mapping[str, Tensor], path: Path) 
 
 def _no_state(content: Any) -> str:
     keys = [str(key) for key in content] if isinstance(content, Mapping) else []
-    found = f"it holds {', '.join(keys[:8])}" if keys else f"it holds a {type(content).__name__}"
+    found = f"it holds {', '.join(keys[:8])}" if keys else f"its content is of type {type(content).__name__}"
     return f"holds no state dict (names to tensors), at its top or under a key: {found}"
 
 
@@ -154,7 +156,7 @@ def _no_reading(
 ) -> str:
     """Why nothing in a file fits a network, and what there is."""
     states = file.state_dicts()
-    if not states and all(path.rpartition(".")[2].isdigit() for path in file.tensors):
+    if file.is_list():
         return f"{path} holds a list of {len(file.tensors)} tensors without names: save the network's state_dict()"
     held = ", ".join(f"{key or 'at the top'} ({count} tensors)" for key, count in [*states.items()][:6])
     closest = file.closest(expected, choice)

@@ -82,6 +82,8 @@ def load_judged(source: ModelSource) -> tuple[Judged, dict[str, Any]]:
     """
     source = complete_source(source)
     if source.entry is not None:
+        if source.checkpoint is not None and not source.checkpoint.exists():
+            raise InputError(f"{source.checkpoint} is missing: --entry {source.entry} was to read it")
         network: nn.Module = load_entry(source.entry, source.checkpoint)
         preparation, record = Preparation((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)), {"entry": source.entry}
     elif source.checkpoint is None:
@@ -120,7 +122,9 @@ def assemble_judged(
         raise InputError(f"mean {final.mean} and std {final.std}: expected three numbers each (RGB), std above 0")
     judged = Judged(network, classes=source.classes, mean=final.mean, std=final.std, size=final.size).eval()
     if source.checkpoint is not None:
-        record |= {"checkpoint": source.checkpoint.name, "checkpoint_sha256": file_sha256(source.checkpoint)}
+        record["checkpoint"] = source.checkpoint.name
+        if source.checkpoint.is_file():  # a function may read a folder
+            record["checkpoint_sha256"] = file_sha256(source.checkpoint)
     return judged, record | {"classes": source.classes, "mean": [*final.mean], "std": [*final.std], "size": final.size}
 
 

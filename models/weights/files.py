@@ -84,8 +84,6 @@ def load_weights(
     """
     expected = network.state_dict()
     state = dict(state)
-    if state and all(key.startswith("module.") for key in state):  # written by DataParallel
-        state = {key.removeprefix("module."): value for key, value in state.items()}
     wrong = [key for key in expected.keys() & state.keys() if expected[key].shape != state[key].shape]
     state |= {key: expected[key] for key in wrong if key in resizable}
     if misfit := describe_misfit(expected, state):
@@ -97,12 +95,16 @@ def describe_misfit(expected: Mapping[str, Tensor], state: Mapping[str, Tensor],
     """What a state dict lacks, has too much, and has in other shapes than expected, but for those in `free`; or ""."""
     wrong = [key for key in expected.keys() & state.keys() - free if expected[key].shape != state[key].shape]
     faults = {
-        # Networks saved before PyTorch 0.4.1 have no such counters, and need none.
-        "missing": [key for key in expected.keys() - state.keys() if not key.endswith("num_batches_tracked")],
+        "missing": [key for key in expected.keys() - state.keys() if not is_counter(key)],
         "unexpected": list(state.keys() - expected.keys()),
         "wrong shape": [f"{key} {_shape(state[key])}, expected {_shape(expected[key])}" for key in wrong],
     }
     return "; ".join(f"{fault}: {_listing(keys)}" for fault, keys in faults.items() if keys)
+
+
+def is_counter(key: str) -> bool:
+    """Whether a key is of a batch norm's counter: networks saved before PyTorch 0.4.1 have none, and need none."""
+    return key.endswith("num_batches_tracked")
 
 
 def save_network(

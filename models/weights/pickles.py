@@ -29,6 +29,7 @@ _INERT = re.compile(
     r"|numpy\.random\.bit_generator\.(SeedSequence|__pyx_unpickle_SeedSequence)"
     r"|pathlib(\._local)?\.(Pure)?(Posix|Windows)?Path|argparse\.Namespace|types\.SimpleNamespace"
     r"|datetime\.(datetime|date|time|timedelta|timezone)|time\.struct_time|decimal\.Decimal|fractions\.Fraction"
+    r"|dill\.(_dill|dill)\.(_create_array|_create_dtypemeta|_load_type)"
     r"|uuid\.(UUID|SafeUUID)|torch\.torch_version\.TorchVersion|builtins\.(range|slice)"
 )
 # What PyTorch's own unpickler knows besides what is torch's.
@@ -137,7 +138,7 @@ def _operations(file: Any) -> tuple[int, dict[str, None], str | None]:
             # The content is an object of the class, which the format before zips puts into a tuple with its source.
             top = named if len(names) == 1 and first in ("GLOBAL", "MARK") else top
         elif operation.name in ("BINGET", "LONG_BINGET"):
-            said.append(memo.get(argument))
+            said.append(memo.get(int(argument or 0)))
         else:
             said.append(argument if isinstance(argument, str) else None)
     return protocol, names, top

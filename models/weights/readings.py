@@ -13,11 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from models.weights.files import is_counter
+
 # Wrappers of modules, also inside a network: torch.compile, FSDP, activation checkpointing.
 WRAPPERS = frozenset({"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
 # With DataParallel's; a network may have a module of that name itself.
 WRAPPERS_AND_PARALLEL = WRAPPERS | {"module"}
-_COUNTER = "num_batches_tracked"
 # A container is looked into so deep, and so often where it stands in several places: files may hold cycles.
 _DEPTH, _VISITS = 8, 4
 
@@ -93,9 +94,9 @@ class TensorFile:
     def readings(self, expected: Mapping[str, Tensor], *, free: Collection[str] = ()) -> list[Reading]:
         """All readings that hold every tensor of a network, in its shape; those in `free` may have another.
 
-        Counters of batch norms may be missing: networks saved before PyTorch 0.4.1 have none, and need none.
+        Counters of batch norms may be missing.
         """
-        needed = {name: value.shape for name, value in expected.items() if not name.endswith(_COUNTER)}
+        needed = {name: value.shape for name, value in expected.items() if not is_counter(name)}
         longest = max(needed, key=len)
         roots = [path.removesuffix(longest) for path in self.tensors if path.endswith(longest)]
         return [
@@ -156,7 +157,7 @@ def distinct(readings: Collection[Reading]) -> list[list[Reading]]:
 
 
 def _equal(one: Reading, other: Reading) -> bool:
-    pairs = ((value, other.state[name]) for name, value in one.state.items() if not name.endswith(_COUNTER))
+    pairs = ((value, other.state[name]) for name, value in one.state.items() if not is_counter(name))
     return all(a.shape == b.shape and a.dtype == b.dtype and torch.equal(a, b) for a, b in pairs)
 
 

@@ -80,7 +80,7 @@ def choose_weights(
     left_over = file.left_over(reading, (taken | normaliser.keys()) & file.homes.keys())
     record = {"key": reading.key, "prefix": reading.prefix, "left_over": left_over} if left_over else {}
     if left_over:
-        tqdm.write(f"{path}: read from {reading.root or 'its top'}; left over: {', '.join(left_over)}", file=sys.stderr)
+        tqdm.write(f"{path}: read from {reading.root}*; left over: {', '.join(left_over)}", file=sys.stderr)
     mean, std = (next((v for k, v in normaliser.items() if k.endswith(end)), None) for end in ("_mean", "_std"))
     if mean is None or std is None:
         return Weights(reading.state, record=record)
@@ -131,9 +131,9 @@ def _answers(readings: list[Reading]) -> str:
 
 def _check_finite(reading: Reading, expected: Mapping[str, Tensor], path: Path) -> None:
     for name, value in reading.state.items():
-        # Some networks hold infinities themselves, in masks.
-        if value.is_floating_point() and not value.isfinite().all() and expected[name].isfinite().all():
-            count = int((~value.isfinite()).sum())
+        # As the network will hold it; some networks hold infinities themselves, in masks.
+        count = int((~value.float().isfinite()).sum()) if value.is_floating_point() else 0
+        if count and expected[name].isfinite().all():
             raise InputError(
                 f"{path}: {count} of {value.numel()} values of {name} are NaN or infinite: its training diverged, or "
                 "the file is damaged; such a network judges nothing"
@@ -164,7 +164,7 @@ def _no_reading(
         fits = f"; what fits is {_answers(fitting)}" if fitting else ""
         return f"{path} holds no such network under the --key and --prefix given; it holds {held}{fits}"
     misfit = describe_misfit(expected, closest.state, free)
-    where = f" (read from {closest.root})" if closest.root else ""
+    where = f" (read from {closest.root}*)" if closest.root else ""
     others = f"; the file holds {held}" if len(states) > 1 else ""
     return f"the weights of {path} do not fit the network{where}: {misfit}{others}"
 

@@ -161,6 +161,11 @@ def test_a_function_of_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyP
     }.items():
         with pytest.raises(InputError, match=sentence):
             load_judged(ModelSource(entry=entry, in9=True))
+    with pytest.raises(InputError, match=r"none.pt is missing: --entry their_models:from_file was to read it"):
+        load_judged(ModelSource(entry="their_models:from_file", checkpoint=tmp_path / "none.pt", in9=True))
+    of_folder = load_judged(ModelSource(entry="their_models:from_file", checkpoint=tmp_path, in9=True))[1]
+    assert of_folder["checkpoint"] == tmp_path.name
+    assert "checkpoint_sha256" not in of_folder
     with pytest.raises(InputError, match="returned int, expected a network"):
         load_judged(ModelSource(entry="their_models:number", in9=True))
     with pytest.raises(InputError, match="gives 9 outputs an image, expected 1000"):

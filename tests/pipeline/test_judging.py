@@ -1,5 +1,6 @@
 """The judges' plain commands: any model on a release, without DVC."""
 
+import argparse
 import json
 import os
 import subprocess
@@ -12,6 +13,8 @@ import torch
 
 from bgdata.compose.variants import FG_MASK, VARIANTS
 from models.classifiers.classifier import build_classifier
+from models.weights.readings import ANY, Choice
+from pipeline._judging import add_any_model_arguments, model_source
 from tests.conftest import ROOT
 from tests.releases import draw_release
 
@@ -85,3 +88,12 @@ def test_mistakes_end_with_one_sentence(place: Path, stage: str, arguments: tupl
     assert done.returncode == 2
     assert sentence in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
+
+
+def test_key_and_prefix_reach_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    parser = argparse.ArgumentParser()
+    add_any_model_arguments(parser)
+    source = model_source(parser.parse_args(["--key", "state_dict_ema", "--prefix", ""]))
+    assert source.choice == Choice(key="state_dict_ema", prefix="")
+    assert model_source(parser.parse_args([])).choice == ANY

@@ -33,24 +33,26 @@ def resolve_name(name: str, *, without: Collection[str] = (), ours: Collection[s
     if library and library not in LIBRARIES:
         raise InputError(f"{name!r} names no library: expected torchvision:NAME or timm:NAME")
     known: list[str] = []
-    for candidate in (library,) if library else LIBRARIES:
-        names = [each for each in _list_names(candidate) if candidate == "timm" or each not in without]
-        # What follows the dot names weights of timm's.
-        base, dot, tag = arch.partition(".") if candidate == "timm" else (arch, "", "")
-        if (meant := _meant(base, names)) is not None:
-            return candidate, meant + dot + tag
-        known += names
-    base = arch.partition(".")[0].lower()
-    close = difflib.get_close_matches(base, list(dict.fromkeys([*ours, *known])))
+    for meant in (_same, _only_alike):
+        for candidate in (library,) if library else LIBRARIES:
+            names = [each for each in _list_names(candidate) if candidate == "timm" or each not in without]
+            # What follows the dot names weights of timm's.
+            base, dot, tag = arch.partition(".") if candidate == "timm" else (arch, "", "")
+            if (found := meant(base, names)) is not None:
+                return candidate, found + dot + tag
+            known += names
+    close = difflib.get_close_matches(arch.partition(".")[0].lower(), list(dict.fromkeys([*ours, *known])))
     raise InputError(
         f"no classifier is called {name!r}: try {', '.join(close) or 'resnet50'} (torchvision's or timm's)"
     )
 
 
-def _meant(name: str, names: Collection[str]) -> str | None:
-    """The name itself, or the only one that differs from it by case and separators alone."""
-    if name in names:
-        return name
+def _same(name: str, names: Collection[str]) -> str | None:
+    return name if name in names else None
+
+
+def _only_alike(name: str, names: Collection[str]) -> str | None:
+    """The only name that differs by case and separators alone."""
     found = [each for each in names if _squeezed(each) == _squeezed(name)]
     return found[0] if len(found) == 1 else None
 

@@ -45,6 +45,9 @@ class Leftover:
 
     def __setstate__(self, _: object) -> None: ...
 
+    def __repr__(self) -> str:
+        return "leftover"
+
 
 class EnumStandIn:
     """Stands for a class outside Python's library, which a file may call as enums are: with one plain value."""

@@ -129,6 +129,11 @@ def test_counters_of_batch_norms_may_be_missing(tmp_path: Path) -> None:
             {"key": "", "prefix": "", "left_over": ["aux.* (2)", "head._extra_state"]},
         ),
         (
+            # An object as key has a name that is the same in each process.
+            {**ONE, pathlib.PosixPath("a"): {"b.c": torch.ones(1)}},
+            {"key": "", "prefix": "", "left_over": ["leftover.b.c"]},
+        ),
+        (
             {"generator": prefixed("g."), "discriminator": {"net.weight": torch.ones(2)}, "criterion": torch.ones(1)},
             {"key": "generator", "prefix": "g.", "left_over": ["discriminator.net.weight"]},
         ),

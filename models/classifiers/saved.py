@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bgdata.errors import InputError
+from models.classifiers.libraries import resolve_name
 
 _HUB = re.compile(r"(timm:)?(hf[-_]hub:|https?://(huggingface\.co|hf\.co)/)(?P<id>[^/:]+/[^/:]+?)/?", re.IGNORECASE)
 _FOLDER = re.compile(r"(timm:)?local[-_]dir:(?P<path>.+)", re.IGNORECASE)
@@ -30,12 +31,22 @@ def hub_id(name: str) -> str | None:
 
 
 def saved_folder(name: str) -> Path | None:
-    """The folder that a name means, where it means one."""
+    """The folder that a name means, where it means one; a name that a library knows means that."""
     found = _FOLDER.fullmatch(name)
     if found:
         return Path(found["path"]).expanduser()
     folder = Path(name).expanduser()
-    return folder if (folder / "config.json").is_file() or ("/" in name and folder.is_dir()) else None
+    if "/" in name:
+        return folder if folder.is_dir() else None
+    return folder if (folder / "config.json").is_file() and not _is_known(name) else None
+
+
+def _is_known(name: str) -> bool:
+    try:
+        resolve_name(name)
+    except InputError:
+        return False
+    return True
 
 
 def read_config(folder: Path) -> dict[str, Any]:

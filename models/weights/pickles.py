@@ -24,7 +24,8 @@ _LEGACY_PICKLES = 5
 # Whose values nobody needs.
 _INERT = re.compile(
     r"numpy\.(_core|core)\.(multiarray\.(scalar|_reconstruct)|numeric\._frombuffer)|numpy\.(dtype|ndarray)"
-    r"|numpy\.dtypes\.\w+|numpy\.(bool_|bool|u?int\d+|float\d+|complex\d+|str_|bytes_)|numpy\.random\._pickle\.\w+"
+    r"|numpy\.dtypes\.\w+|numpy\.(bool_?|u?int\w*|float\w*|complex\w*|u?longlong|c?longdouble|str_|bytes_|object_|void)"
+    r"|numpy\.(datetime64|timedelta64)|numpy\.random\._pickle\.\w+"
     r"|numpy\.random\.(_mt19937\.MT19937|_pcg64\.PCG64(DXSM)?|_philox\.Philox|_sfc64\.SFC64)"
     r"|numpy\.random\.bit_generator\.(SeedSequence|__pyx_unpickle_SeedSequence)"
     r"|pathlib(\._local)?\.(Pure)?(Posix|Windows)?Path|argparse\.Namespace|types\.SimpleNamespace"

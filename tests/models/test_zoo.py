@@ -25,6 +25,7 @@ from models.classifiers.judged import IMAGENET_MEAN, IMAGENET_STD, IN9_MEAN, IN9
 from models.classifiers.libraries import resolve_name
 from models.classifiers.loading import ModelSource, load_judged, state_sha256
 from models.classifiers.published import build_network
+from models.classifiers.saved import saved_folder
 
 IMAGES = torch.rand(3, 3, 48, 48, generator=torch.Generator().manual_seed(0))
 # The smallest of torchvision's networks.
@@ -355,6 +356,19 @@ def test_a_folder_that_timm_saved_brings_all_that_it_needs(form: str, safe: bool
         load_judged(dataclasses.replace(source, weights="x"))
     with pytest.raises(InputError, match=r"is a folder \(config.json, .*give --arch local-dir:"):
         load_judged(ModelSource(checkpoint=tmp_path / "saved", in9=True))
+
+
+def test_a_folder_beside_the_user_is_meant_where_no_library_knows_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("mine", "resnet18"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text("{}")
+    assert saved_folder("mine") == Path("mine")
+    assert saved_folder("./resnet18") == Path("resnet18")
+    assert saved_folder("resnet18") is None
+    assert saved_folder("nowhere/mine") is None
 
 
 def test_folders_that_are_not_timms_get_a_sentence(tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ CONFIG: dict[str, Any] = {
     "evaluate_segmentation-photos": {
         "source": "ingest",
         "samples": 4,
+        "max_unusable": 0.01,
         "methods": ["grabcut"],
         "segment": {
             "grabcut": {"iterations": 1},

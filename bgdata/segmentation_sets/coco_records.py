@@ -34,7 +34,7 @@ class CocoShape:
 
 @dataclass(frozen=True)
 class CocoRecords:
-    """A file's photos, the shapes of each photo (by id) and category (by name), and what is unusable of `total` records."""
+    """A file's photos, the shapes by photo (id) and category (name), and what is unusable of its `total` records."""
 
     images: Mapping[str, CocoImage]
     shapes: Mapping[tuple[str, str], Sequence[CocoShape]]

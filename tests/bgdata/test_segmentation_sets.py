@@ -173,8 +173,8 @@ def broken(edit: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
             broken(lambda c: c["images"].append(3)),
             r"1 of 6 are unusable \(broken_image 1\).*image #2: expected id, file_name and size, got 3;",
         ),
-        (broken(lambda c: c["annotations"][0].update(image_id=8)), "annotation 0 names image_id 8, which the file"),
-        (broken(lambda c: c["annotations"][2].update(category_id=1)), "annotation 2 names category_id 1, which the"),
+        (broken(lambda c: c["annotations"][0].update(image_id=8)), "annotation 0: names image_id 8, which the file"),
+        (broken(lambda c: c["annotations"][2].update(category_id=1)), "annotation 2: names category_id 1, which the"),
         (
             broken(lambda c: c["annotations"][0].update(segmentation="x")),
             'annotation 0: expected polygons or run lengths, got "x"',
@@ -200,7 +200,10 @@ def test_coco_that_is_no_json_or_not_there_is_named(tmp_path: Path) -> None:
     write(tmp_path / "annotations/instances_val2017.json", '{"images": [')
     with pytest.raises(InputError, match=r"instances_val2017.json is not JSON \(Expecting value"):
         CocoSet(tmp_path)
-    with pytest.raises(InputError, match=r"instances_val2014.json is missing: unpack COCO's annotations"):
+    with pytest.raises(
+        InputError,
+        match=r"instances_val2014.json is missing, or its photos: unpack .* a split that is there \(val2017\)",
+    ):
         CocoSet(tmp_path, split="val2014")
 
 

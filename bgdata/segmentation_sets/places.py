@@ -1,5 +1,6 @@
 """Finds a set's files on disk by the names that lists and records give them."""
 
+import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -25,7 +26,7 @@ class Places:
         for ending in endings:
             for folder in self._folders:
                 path = folder / f"{plain}{ending}"
-                if path.is_file():
+                if os.path.isfile(path):  # unlike Path's own, False for a name that no disk takes
                     return path
         for key in (str(plain), plain.name):
             found = {path for ending in endings for path in self._by_name.get(f"{key}{ending}".lower(), ())}

@@ -321,6 +321,13 @@ def test_layouts_of_other_tools_are_found(
     assert write_set_listing("coco", root, tmp_path / "listing.csv") == 3
 
 
+@pytest.mark.parametrize("name", ["x" * 5000 + ".jpg", "a\0.jpg", "..", "/"])
+def test_names_that_no_disk_takes_are_missing_photos(tmp_path: Path, name: str) -> None:
+    contents = broken(lambda c: c["images"][0].update(file_name=name))
+    with pytest.raises(InputError, match=r"3 of 5 are unusable \(missing_photo 3\)"):
+        CocoSet(write_coco_folder(tmp_path, contents))
+
+
 def test_photos_of_one_stem_are_two(tmp_path: Path) -> None:
     contents = coco_contents()
     contents["images"][1]["file_name"] = "a.png"

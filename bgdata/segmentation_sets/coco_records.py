@@ -2,10 +2,11 @@
 
 import json
 import math
+import posixpath
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from bgdata.errors import InputError
@@ -98,7 +99,7 @@ def identify(value: Any) -> str | None:
 def name_stems(images: Mapping[str, CocoImage]) -> dict[str, str]:
     """What photos are called, by id: their file's name without its ending, where no other photo is called so."""
     names = {key: image.file_name.replace("\\", "/").removeprefix("./") for key, image in images.items()}
-    stems = {key: str(PurePosixPath(name).with_suffix("")) if name else key for key, name in names.items()}
+    stems = {key: posixpath.splitext(name)[0] or key for key, name in names.items()}
     count, same = Counter(stems.values()), Counter(names.values())
     return {
         key: stem if count[stem] == 1 else names[key] if same[names[key]] == 1 else f"{names[key]}#{key}"

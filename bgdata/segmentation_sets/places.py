@@ -26,7 +26,7 @@ class Places:
         for ending in endings:
             for folder in self._folders:
                 path = folder / f"{plain}{ending}"
-                if os.path.isfile(path):  # unlike Path's own, False for a name that no disk takes
+                if os.path.isfile(path):  # noqa: PTH113 (Path.is_file raises for a name that no disk takes)
                     return path
         for key in (str(plain), plain.name):
             found = {path for ending in endings for path in self._by_name.get(f"{key}{ending}".lower(), ())}

@@ -43,6 +43,7 @@ CONFIG: dict[str, Any] = {
     "evaluate_segmentation-photos": {
         "source": "ingest",
         "samples": 4,
+        "max_unusable": 0.01,
         "methods": ["grabcut"],
         "segment": {
             "grabcut": {"iterations": 1},
@@ -172,3 +173,29 @@ def test_a_local_set_is_listed_where_it_lies_and_must_be_named(project: Path, tm
     evaluate_segmentation.main(argparse.Namespace(set="coco"))
     scores = json.loads((project / "scores/segmentation/coco.json").read_text())
     assert scores["methods"]["grabcut"]["count"] == 4
+
+
+def test_what_a_set_holds_of_no_use_is_counted_and_listed(project: Path, tmp_path: Path) -> None:
+    root = tmp_path / "coco"
+    write_coco(root, images=6, size=256, difficulty=0.0, seed=0)
+    path = root / "annotations/instances_val2017.json"
+    contents = json.loads(path.read_text())
+    contents["annotations"][0]["segmentation"] = [[1, 1, 5, 5]]
+    path.write_text(json.dumps(contents))
+    broken = contents["images"][1]["file_name"]
+    (root / "val2017" / broken).write_bytes(b"no photo")
+    configure(project, "runtime", CONFIG["runtime"] | {"coco": str(root)})
+    configure(project, "fetch-coco", {"source": "local", "scenes": {}, "seed": 0})
+    fetch_segmentation.main(argparse.Namespace(set="coco"))
+    judging = CONFIG["evaluate_segmentation-photos"] | {"source": "local", "samples": 99, "max_unusable": 0.5}
+    configure(project, "evaluate_segmentation-coco", judging)
+    evaluate_segmentation.main(argparse.Namespace(set="coco"))
+    scores = json.loads((project / "scores/segmentation/coco.json").read_text())
+    assert scores["unusable"] == {"broken_polygon": 1}
+    assert scores["methods"]["grabcut"]["unusable"] == {"unreadable_photo": 1}
+    assert scores["methods"]["grabcut"]["count"] == scores["counts"]["samples"] - 1
+    lines = (project / "scores/segmentation/coco.csv").read_text().splitlines()
+    assert [line.split(",")[1] for line in lines] == ["reason", "broken_polygon", "unreadable_photo"]
+    configure(project, "evaluate_segmentation-coco", judging | {"max_unusable": 0.0})
+    with pytest.raises(InputError, match=r"1 of \d+ are unusable \(broken_polygon 1\)"):
+        evaluate_segmentation.main(argparse.Namespace(set="coco"))

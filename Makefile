@@ -18,8 +18,10 @@ demo: .venv/installed
 	@$(BIN)/python -m pipeline.table
 	@echo "report: $(CURDIR)/report/index.html"
 
+# In as many processes as there are cores, one thread each: threads that wait for each other cost more than they bring.
+test: export OMP_NUM_THREADS = 1
 test: .venv/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 slow: .venv/installed
 	$(BIN)/python -m pytest -m slow

@@ -42,6 +42,7 @@ from models.training.batches import epoch_batches, full_batches, generator_of
 from models.training.optimizers import build_optimizer
 from models.training.parts import Batch, Drawn
 from models.training.recipes import Recipe, open_recipe
+from models.training.run import Stored
 from models.training.settings import BackgroundSettings, LoopSettings, RecipeSettings
 
 CPU = torch.device("cpu")
@@ -139,7 +140,7 @@ def _print_speeds(sets: Path, scratch: Path, *, size: int, rounds: int, steps: i
 def _open(sets: Path, dynamic: bool, settings: LoopSettings, scratch: Path) -> Recipe:
     background = BackgroundSettings(by="any_class", p=P) if dynamic else None
     recipe = RecipeSettings(start="init", data="original", background=background)
-    return open_recipe(recipe, sets, settings=settings, seed=0, folder=scratch / "pixels", workers=2)
+    return open_recipe(recipe, settings, Stored(sets, scratch / "pixels", 2), seed=0)
 
 
 def _batches(recipe: Recipe, settings: LoopSettings, epoch: int) -> Iterator[Batch]:

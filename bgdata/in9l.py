@@ -8,7 +8,7 @@ from typing import Any
 from bgdata.errors import InputError
 from bgdata.geometry import CentreCrop
 from bgdata.ingest import filters
-from bgdata.ingest.candidates import Candidate, PhotoTree
+from bgdata.ingest.candidates import Candidate, PhotoTree, path_within
 from bgdata.ingest.filters import Found
 from bgdata.ingest.inspection import check_unreadable, inspect_candidates
 from bgdata.ingest.photos import drop_shards_of_another_choice, read_photo
@@ -97,7 +97,7 @@ def _member(one: Found, tree: PhotoTree, settings: In9LSettings) -> tuple[Row, b
     candidate = one[0]
     image = CentreCrop(settings.resize, settings.size).image(decode_image(read_photo(*one)))
     assert candidate.photo, "a chosen photo has one"
-    extra = {"source": tree.relative(candidate.photo)}
+    extra = {"source": path_within(tree, candidate.photo)}
     name = member_name(candidate.label, candidate.id)
     row = Row(candidate.id, SPLIT, candidate.label, candidate.wnid, name, extra=extra)
     return row, encode_jpeg(image, settings.jpeg_quality)

@@ -3,8 +3,6 @@
 import multiprocessing
 import os
 import signal
-import threading
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -14,6 +12,7 @@ import cv2
 from tqdm import tqdm
 
 from bgdata.errors import InputError
+from bgdata.lifetime import end_with_parent
 
 
 def run_tasks(
@@ -66,14 +65,3 @@ def _start_worker(parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends its workers
     cv2.setNumThreads(1)
     end_with_parent(parent)
-
-
-def end_with_parent(parent: int) -> None:
-    """End this process soon after process `parent` is gone: a killed parent must not leave writers behind."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

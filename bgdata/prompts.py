@@ -7,11 +7,33 @@ notice (https://wordnet.princeton.edu/license-and-commercial-use).
 """
 
 import csv
+import unicodedata
 from functools import cache
 from importlib.resources import files
 
 from bgdata.errors import InputError
 from bgdata.labels import CLASS_NAMES
+
+# Part of words: Shih-Tzu, jack-o'-lantern.
+_WITHIN_WORDS = "'-"
+
+
+def plain_phrase(name: str) -> str:
+    """What a detector reads of a class's name: lower case, and of its signs only hyphens and apostrophes within words.
+
+    Of "St. Bernard" it is `st bernard`, of "crane (bird)" `crane bird`, of "TV/monitor" `tv monitor`: dots, commas and
+    question marks part phrases for GroundingDINO, and brackets can spell its tokenizer's own signs.
+
+    Raises InputError where nothing is left of the name.
+    """
+    text = unicodedata.normalize("NFKC", name).lower().replace("\u2019", "'")
+    # Letters, their accents and numbers.
+    kept = (sign if unicodedata.category(sign)[0] in "LMN" or sign in _WITHIN_WORDS else " " for sign in text)
+    words = (word.strip(_WITHIN_WORDS) for word in "".join(kept).split())
+    phrase = " ".join(filter(None, words))
+    if not phrase:
+        raise InputError(f"the class {name!r} has neither letters nor digits to look for: give it another name")
+    return phrase
 
 
 def superclass_prompt(label: int) -> tuple[str, ...]:

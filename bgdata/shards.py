@@ -20,6 +20,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from bgdata.errors import InputError
 from bgdata.labels import CLASS_FOLDERS
+from bgdata.text import read_table
 
 SPLITS = ("train", "val")
 INDEX = "index.csv"
@@ -275,16 +276,11 @@ def _read_manifest(path: Path) -> dict[str, Any]:
 
 
 def _read_index(path: Path) -> list[Row]:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file, strict=True)
-        try:
-            missing = [column for column in _COLUMNS if column not in (reader.fieldnames or ())]
-            if missing:
-                raise ValueError(f"it has no column {', '.join(missing)}")
-            return [_checked(Row.from_cells(cells)) for cells in reader]
-        except (ValueError, TypeError, AttributeError, csv.Error) as error:
-            place = f"line {reader.line_num}: {error}"
-            raise InputError(f"{path} is broken ({place}): pull or make the set again") from None
+    cells_of_rows = read_table(path, _COLUMNS)
+    try:
+        return [_checked(Row.from_cells(cells)) for cells in cells_of_rows]
+    except ValueError as error:
+        raise InputError(f"{path} is broken ({error}): pull or make the set again") from None
 
 
 def _checked(row: Row) -> Row:

@@ -9,10 +9,11 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from bgdata.errors import InputError
 from bgdata.settings import Settings
+from bgdata.text import read_text
 from pipeline.params import PROFILES, Params
 
 
@@ -22,9 +23,9 @@ def read_params(path: Path) -> Params:
     Raises InputError with one line for each mistake, each with its YAML path.
     """
     try:
-        raw = YAML(typ="safe", pure=True).load(path)
+        raw = YAML(typ="safe", pure=True).load(read_text(path))
     except YAMLError as error:
-        raise InputError(f"{path} is not valid YAML: {error}") from error
+        raise InputError(_broken(path, error)) from error
     if not isinstance(raw, dict) or raw.get("profile") not in PROFILES or not isinstance(raw.get("profiles"), dict):
         raise InputError(f"{path}: profile must be one of {', '.join(PROFILES)}, and profiles must hold their settings")
     sections = {key: value for key, value in raw.items() if key not in ("profile", "profiles")}
@@ -48,6 +49,14 @@ def read_params(path: Path) -> Params:
         count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
         raise InputError(f"{path} has {count}:\n" + "\n".join(f"  {mistake}" for mistake in mistakes))
     return merged[raw["profile"]]
+
+
+def _broken(path: Path, error: YAMLError) -> str:
+    """One line where the parser writes ten."""
+    if isinstance(error, MarkedYAMLError) and error.problem_mark:
+        place = f"{path}:{error.problem_mark.line + 1}"
+        return f"{place} is not valid YAML: {' '.join((error.problem or 'broken').split())}"
+    return f"{path} is not valid YAML: {' '.join(str(error).split())}"
 
 
 def _of_known_recipes(overrides: Mapping[str, Any], sections: Mapping[str, Any]) -> Mapping[str, Any]:

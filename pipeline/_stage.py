@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import gc
 import json
 import os
 import sys
@@ -11,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from bgdata.errors import InputError
-from bgdata.parallel import end_with_parent
-from bgdata.shards import MANIFEST
+from bgdata.lifetime import end_with_parent
 from pipeline import PARENT
 
 CONFIG = Path("build/config")
+CODE = Path("build/code")
 RAW = Path("data/raw")
 # What is too large, or not ours, to be an out of DVC's: archives and the trees unpacked from them.
 DOWNLOADS = Path("data/downloads")
@@ -30,6 +31,8 @@ LEADERBOARD = Path("docs/leaderboard")
 
 def run_stage(main: Callable[[argparse.Namespace], None], parser: argparse.ArgumentParser) -> None:
     """Parse the command line and run a stage; a user's mistake becomes one sentence and exit code 2."""
+    gc.freeze()
+    gc.enable()
     arguments = parser.parse_args()
     if "DVC_STAGE" in os.environ:
         # A killed dvc would leave this stage running, and the next `dvc repro` would meet its lock.
@@ -43,11 +46,11 @@ def run_stage(main: Callable[[argparse.Namespace], None], parser: argparse.Argum
         print("stopped: run again to go on from what is finished", file=sys.stderr)
         sys.exit(130)
     except OSError as error:
-        where = error.filename or "the disk"
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            where = error.filename or "the disk"
             sentence = f"no space is left on {where}: free some and run again; what is finished is kept"
-        elif isinstance(error, PermissionError | NotADirectoryError | IsADirectoryError):
-            sentence = f"{where} cannot be read or written ({error.strerror}): change it or its permissions, run again"
+        elif error.filename:
+            sentence = f"{error.filename} cannot be read or written ({error.strerror}): mend it, run again"
         else:
             raise
         print(f"error: {sentence}", file=sys.stderr)
@@ -119,11 +122,6 @@ def run_checkpoints(run: Path) -> list[Path]:
 def pixel_cache() -> Path:
     """Where sets lie decoded for all recipes and seeds, a folder a set; to be removed whenever nothing is training."""
     return work_base() / "pixels"
-
-
-def weights_manifests() -> dict[str, Path]:
-    """The manifests of the fetched weights, as inputs of a workspace."""
-    return {f"weights/{path.parent.name}": path for path in sorted(WEIGHTS.glob(f"*/{MANIFEST}"))}
 
 
 def work_base() -> Path:

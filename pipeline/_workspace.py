@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +14,9 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from bgdata.errors import InputError
-from bgdata.shards import PARTS, write_text_whole
-from pipeline._stage import work_base
+from bgdata.shards import MANIFEST, PARTS, write_text_whole
+from pipeline._code import Code
+from pipeline._stage import WEIGHTS, work_base
 
 _DONE = "done"
 
@@ -25,10 +25,10 @@ _DONE = "done"
 def workspace(stage: str, *, settings: Any, inputs: Mapping[str, Path], outs: Mapping[str, Path]) -> Iterator[Path]:
     """A scratch folder in which a killed stage goes on where it was, published to `outs` when the block ends well.
 
-    `inputs` are files whose bytes identify what is read (manifests); with the settings and the project modules that the
-    stage has imported they make the fingerprint: another fingerprint starts anew. `outs` maps names in the scratch
-    folder to where they go. Files are linked, not moved, and the folder stays until DVC has recorded the outs: a
-    kill in between loses nothing.
+    `stage` is its module's name, and after a dash the item's. `inputs` are files whose bytes identify what is read
+    (manifests); with the settings and the stage's code they make the fingerprint: another fingerprint starts anew.
+    `outs` maps names in the scratch folder to where they go. Files are linked, not moved, and the folder stays until
+    DVC has recorded the outs: a kill in between loses nothing.
     """
     base = work_base()
     _sweep(base)
@@ -40,7 +40,7 @@ def workspace(stage: str, *, settings: Any, inputs: Mapping[str, Path], outs: Ma
     except Timeout:
         raise InputError(f"another process is running {stage} in {folder}: wait for it to end, or stop it") from None
     with lock:
-        work = folder / _fingerprint(settings, inputs)
+        work = folder / _fingerprint(stage.partition("-")[0], settings, inputs)
         for stale in folder.iterdir():
             if stale.name.startswith(".gone-"):
                 shutil.rmtree(stale, ignore_errors=True)
@@ -54,18 +54,17 @@ def workspace(stage: str, *, settings: Any, inputs: Mapping[str, Path], outs: Ma
         write_text_whole(work / _DONE, json.dumps({str(out): _size(out) for out in outs.values()}))
 
 
-def _fingerprint(settings: Any, inputs: Mapping[str, Path]) -> str:
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+def weights_manifests() -> dict[str, Path]:
+    """The manifests of the fetched weights, as inputs of a workspace."""
+    return {f"weights/{path.parent.name}": path for path in sorted(WEIGHTS.glob(f"*/{MANIFEST}"))}
+
+
+def _fingerprint(stage: str, settings: Any, inputs: Mapping[str, Path]) -> str:
+    digest = hashlib.sha256(json.dumps([settings, Code().of(stage)], sort_keys=True).encode())
     for name, path in sorted(inputs.items()):
         if not path.is_file():
             raise InputError(f"{path} is missing: run the stage that makes it first (`dvc repro` does)")
         digest.update(f"\0{name}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
-    root = Path(__file__).resolve().parent.parent
-    files = {Path(file) for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None))}
-    for file in sorted(path for path in files if path.suffix == ".py" and path.is_relative_to(root)):
-        parts = file.relative_to(root).parts
-        if parts[0] in ("bgdata", "models", "pipeline"):
-            digest.update(b"\0" + "/".join(parts).encode() + hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()[:12]
 
 

@@ -35,6 +35,7 @@ def main(_: argparse.Namespace) -> None:
             seeds=job.seeds,
             device=resolve_device(runtime()["device"]),
             folder=work / "trainings",
+            workers=runtime()["workers"],
         )
         sheet = draw_sheet(rows, title="biased digits: evidence for the true class", columns=COLUMNS, legend=SALIENCY)
         (work / "digits.jpg").write_bytes(sheet)

@@ -31,9 +31,8 @@ from pipeline._stage import (
     run_stage,
     runtime,
     set_root,
-    weights_manifests,
 )
-from pipeline._workspace import workspace
+from pipeline._workspace import weights_manifests, workspace
 
 _READERS: Mapping[str, Callable[[Path], SegmentationSet]] = {"coco": CocoSet, "voc": VocSet, "davis": DavisSet}
 

@@ -4,7 +4,6 @@ import argparse
 import os
 
 from bgdata.fetch.boxes import fetch_boxes
-from bgdata.fetch.huggingface import fetch_imagenet
 from bgdata.fetch.sample import fetch_sample
 from bgdata.ingest.candidates import LISTING, write_listing
 from bgdata.ingest.sources import open_source
@@ -26,6 +25,8 @@ def main(_: argparse.Namespace) -> None:
             workers = runtime()["workers"]
             write_ilsvrc_tree(root, **scenes | {"size": size}, seed=settings["seed"], workers=workers)
         elif source == "huggingface":
+            from bgdata.fetch.huggingface import fetch_imagenet  # here, as pyarrow takes half a second
+
             limits, token = settings["huggingface"], os.environ.get("HF_TOKEN")
             tree = fetch_imagenet(
                 root,

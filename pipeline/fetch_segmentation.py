@@ -15,7 +15,7 @@ def main(arguments: argparse.Namespace) -> None:
     name = arguments.set
     settings = read_settings(f"fetch-{name}")
     source = settings["source"]
-    with workspace(f"fetch-{name}", settings=settings, inputs={}, outs={name: RAW / name}) as work:
+    with workspace(f"fetch_segmentation-{name}", settings=settings, inputs={}, outs={name: RAW / name}) as work:
         root: Path | None = None
         if source == "synthetic":
             root = work / name

@@ -14,7 +14,7 @@ def main(arguments: argparse.Namespace) -> None:
     """Write data/weights/<source>: its files and a manifest of them; without files where nothing needs them."""
     name = arguments.source
     settings = read_settings(f"weights-{name}")
-    with workspace(f"weights-{name}", settings=settings, inputs={}, outs={name: WEIGHTS / name}) as work:
+    with workspace(f"fetch_weights-{name}", settings=settings, inputs={}, outs={name: WEIGHTS / name}) as work:
         files = SOURCES[name] if settings["wanted"] else ()
         for file in files:
             fetch_file(file, work / name, mirror=runtime()["mirror"])

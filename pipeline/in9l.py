@@ -4,9 +4,9 @@ import argparse
 from pathlib import Path
 
 from bgdata.in9l import IN9L, In9LSettings, write_in9l
-from bgdata.ingest.candidates import LISTING, check_listing
+from bgdata.ingest.candidates import LISTING
 from bgdata.ingest.filters import read_excluded
-from bgdata.ingest.sources import open_source
+from bgdata.ingest.sources import open_listed
 from bgdata.shards import finish_set
 from pipeline._stage import RAW, SETS, photo_root, read_settings, run_stage, runtime
 from pipeline._workspace import workspace
@@ -22,9 +22,8 @@ def main(_: argparse.Namespace) -> None:
             finish_set(work / IN9L)
         return
     source, exclude_ids = resolved.pop("source"), resolved.pop("exclude_ids")
-    tree, candidates = open_source(source, photo_root(source))
     listing = RAW / "photos" / LISTING
-    check_listing(tree, candidates, listing)
+    tree, candidates = open_listed(source, photo_root(source), listing)
     excluded = read_excluded(Path(exclude_ids)) if exclude_ids else set()
     identity = [resolved, source, sorted(excluded)]
     with workspace("in9l", settings=identity, inputs={"listing": listing}, outs=out) as work:

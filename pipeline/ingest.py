@@ -3,11 +3,11 @@
 import argparse
 from pathlib import Path
 
-from bgdata.ingest.candidates import LISTING, check_listing
+from bgdata.ingest.candidates import LISTING
 from bgdata.ingest.filters import read_excluded
 from bgdata.ingest.photos import GIVEN_MASKS, PHOTOS, ingest_photos
 from bgdata.ingest.settings import IngestSettings
-from bgdata.ingest.sources import open_source
+from bgdata.ingest.sources import open_listed
 from pipeline._stage import RAW, SETS, photo_root, read_settings, run_stage, runtime
 from pipeline._workspace import workspace
 
@@ -17,9 +17,8 @@ def main(_: argparse.Namespace) -> None:
     resolved = read_settings("ingest")
     source, seed = resolved.pop("source"), resolved.pop("seed")
     settings = IngestSettings.model_validate(resolved)
-    tree, candidates = open_source(source, photo_root(source))
     listing = RAW / PHOTOS / LISTING
-    check_listing(tree, candidates, listing)
+    tree, candidates = open_listed(source, photo_root(source), listing)
     excluded = read_excluded(Path(settings.exclude_ids)) if settings.exclude_ids else set()
     identity = [resolved, source, seed, sorted(excluded)]
     outs = {name: SETS / name for name in (PHOTOS, GIVEN_MASKS)}

@@ -7,8 +7,8 @@ from bgdata.shards import MANIFEST
 from models.segmenters.factory import Means
 from models.segmenters.run import MASKS, segment_photos
 from models.segmenters.settings import SegmentJob
-from pipeline._stage import SETS, WEIGHTS, read_settings, run_stage, runtime, weights_manifests
-from pipeline._workspace import workspace
+from pipeline._stage import SETS, WEIGHTS, read_settings, run_stage, runtime
+from pipeline._workspace import weights_manifests, workspace
 
 
 def main(_: argparse.Namespace) -> None:

@@ -3,7 +3,7 @@
 Each experiment (or any Git revision) has its rows in report/p_sweep.csv; `workspace` names the files as they lie here.
 
     dvc exp run --queue -S train.p=0,0.2,0.4,0.6,0.8,1 && dvc queue start && dvc queue status
-    python -m pipeline.sweep EXPERIMENT ... --readme
+    python -m pipeline.sweep EXPERIMENT ... --into docs/measured.md
 """
 
 import argparse
@@ -23,7 +23,6 @@ from pipeline.report.table import write_between_marks
 
 TABLE = REPORT / "p_sweep.csv"
 OUT = Path("docs/p_sweep.csv")
-README = Path("README.md")
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -34,8 +33,8 @@ def main(arguments: argparse.Namespace) -> None:
     OUT.parent.mkdir(parents=True, exist_ok=True)
     write_csv(OUT, ("experiment", *SWEEP_COLUMNS), rows)
     write_text_whole(OUT.with_suffix(".svg"), draw_sweep(rows))
-    if arguments.readme:
-        write_between_marks(README, "p-sweep", table)
+    if arguments.into:
+        write_between_marks(arguments.into, "p-sweep", table)
 
 
 def _counted_once(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -60,6 +59,6 @@ if __name__ == "__main__":
     )
     parser.add_argument("experiments", nargs="+", metavar="EXPERIMENT", help="an experiment's name, or a Git revision")
     parser.add_argument(
-        "--readme", action="store_true", help="put the table between README.md's <!-- p-sweep --> lines"
+        "--into", type=Path, metavar="PAGE", help="a Markdown file: put the table between its <!-- p-sweep --> lines"
     )
     run_stage(main, parser)

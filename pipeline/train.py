@@ -14,7 +14,7 @@ from models.classifiers.checkpoints import load_classifier, save_classifier
 from models.devices import resolve_device, resolve_precision
 from models.training.distributed import first_ones, is_first, process_group
 from models.training.recipes import sets_read
-from models.training.run import Run
+from models.training.run import Run, Stored
 from models.training.settings import TrainJob
 from models.training.train import train_recipe
 from models.weights.files import file_sha256
@@ -71,9 +71,7 @@ def _train(
         job.recipe,
         job.train,
         Run(seed, device, precision, state),
-        sets=SETS,
-        pixels=pixel_cache(),
-        workers=runtime()["workers"],
+        Stored(SETS, pixel_cache(), runtime()["workers"]),
     )
     if not is_first():
         return

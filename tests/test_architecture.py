@@ -1,4 +1,4 @@
-"""Imports go one way, and dvc.yaml names every module that a stage's code imports."""
+"""Imports go one way, and dvc.yaml names data, settings and code files alone."""
 
 import ast
 from functools import cache
@@ -36,18 +36,6 @@ def local_imports(path: Path) -> frozenset[Path]:
     return frozenset(path for path in found if path)
 
 
-def closure(path: Path) -> set[Path]:
-    """All project modules that running a file imports, itself included."""
-    reached: set[Path] = set()
-    pending = [path, *(Path(*path.parts[:depth]) / "__init__.py" for depth in range(1, len(path.parts)))]
-    while pending:
-        current = pending.pop()
-        if current not in reached:
-            reached.add(current)
-            pending += local_imports(current)
-    return reached
-
-
 def stages() -> dict[str, dict]:
     definitions = YAML(typ="safe", pure=True).load(ROOT / "dvc.yaml")["stages"]
     return {name: stage.get("do", stage) for name, stage in definitions.items()}
@@ -60,26 +48,18 @@ def test_imports_go_one_way(path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", stages())
-def test_a_stages_deps_name_all_code_that_it_runs(name: str) -> None:
+def test_a_stage_depends_on_its_settings_its_code_and_its_data(name: str) -> None:
     stage = stages()[name]
-    module = stage["cmd"].split()[2]
-    deps = {Path(dep) for dep in stage["deps"]}
-    # An __init__.py holds a docstring or names, never what makes a result.
-    code = {path for path in closure(module_path(module)) if path.name != "__init__.py"}
-    missing = {str(path) for path in code if not any(dep == path or dep in path.parents for dep in deps)}
-    assert not missing, f"{name}: dvc does not follow imports; add {sorted(missing)} to its deps"
-    unused = {
-        str(dep)
-        for dep in deps
-        if dep.parts[0] in FLOORS and dep.suffix in ("", ".py") and not any(dep == p or dep in p.parents for p in code)
-    }
-    assert not unused, f"{name}: {sorted(unused)} are deps, but not imported"
+    module = stage["cmd"].split()[2].removeprefix("pipeline.")
+    code = [dep for dep in stage["deps"] if dep.startswith("build/code/") or dep.split("/")[0] in FLOORS]
+    # The first stage finds the code of all others: it depends on the rooms as they are.
+    assert code == (list(FLOORS) if name == "config" else [f"build/code/{module}.json"])
 
 
 def test_nobody_imports_a_stage_but_stages() -> None:
-    for path in (ROOT / "pipeline").glob("*.py"):
+    for path in (ROOT / "pipeline").rglob("*.py"):
         for imported in local_imports(path.relative_to(ROOT)):
-            if imported.parts[0] == "pipeline":
+            if imported.parts[0] == "pipeline" and imported.parts[1] != "report":
                 assert imported.name.startswith("_") or imported.name == "params.py", f"{path} imports {imported}"
 
 
@@ -97,3 +77,13 @@ def test_bgdata_knows_no_network(path: Path) -> None:
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             imported.add(node.module.split(".")[0])
     assert not imported & {"torch", "torchvision"}, f"{path}: networks belong into models/"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "pipeline").glob("[a-z]*.py")), ids=lambda path: path.stem)
+def test_a_workspace_is_named_after_its_stage(path: Path) -> None:
+    """Its fingerprint is of that stage's code."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "workspace":
+            (name, *_) = node.args
+            text = name.values[0] if isinstance(name, ast.JoinedStr) else name
+            assert text.value.removesuffix("-") == path.stem

@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from tests.imports import stages_that_reach
+
 ROOT = Path(__file__).resolve().parent.parent
 pytestmark = pytest.mark.slow
 
@@ -154,6 +156,23 @@ def test_experiments_rerun_what_they_touch_and_nothing_else(demo: Path) -> None:
     assert "accuracy-by-variant" in dvc(demo, "plots", "diff", "on-cpu", "faster", "--json")
     dvc(demo, "plots", "diff", "on-cpu", "faster", "--out", "plots")
     assert (demo / "plots/index.html").is_file()
+
+
+def test_an_edit_reruns_the_stages_whose_meaning_it_changes(demo: Path) -> None:
+    path = demo / "bgdata/compose/paste.py"
+    text = path.read_text()
+    try:
+        path.write_text("# a comment\n" + text.replace("Composite `background", "Another docstring: `background"))
+        assert stages_run(dvc(demo, "repro")) == {"config"}
+        path.write_text(text.replace("clip(0, 1)", "clip(0, 2)"))
+        assert "code changed: bgdata/compose/paste.py (" in dvc(demo, "repro", "config")
+        status = json.loads(dvc(demo, "status", "--json"))
+        changed = {stage.partition("@")[0] for stage, what in status.items() if "build/code" in json.dumps(what)}
+        used = set(YAML(typ="safe").load(demo / "dvc.yaml")["stages"])
+        assert changed == stages_that_reach(demo, "bgdata/compose/paste.py") & used
+    finally:
+        path.write_text(text)
+    assert stages_run(dvc(demo, "repro")) == {"config"}
 
 
 def test_sets_are_shared_through_a_remote(demo: Path, tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Int64, UInt8
-from sklearn.datasets import load_digits
 
 from bgdata.geometry import resize_pixels
 from bgdata.randomness import seeded_order
@@ -53,6 +52,8 @@ def place_digits(grey: UInt8[np.ndarray, "n h w"], labels: Int64[np.ndarray, " n
 
 def open_embedded(*, seed: int) -> tuple[Digits, Digits]:
     """scikit-learn's 1,797 digits of 8 x 8 pixels, 17 greys: (train, test), a seeded quarter being test."""
+    from sklearn.datasets import load_digits  # here, as it takes a second, and the report reads no digit
+
     found = load_digits()
     grey = (found.images * 255 / 16).round().astype(np.uint8)
     digits = place_digits(grey, found.target.astype(np.int64), prefix="digit")

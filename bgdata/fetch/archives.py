@@ -1,9 +1,13 @@
-"""Archives (.zip, .tar, .tar.gz) from strangers: read or unpacked without a byte outside the folder."""
+"""Archives (.zip, .tar, .tar.gz, .tar.bz2, .tar.xz) of strangers: read or unpacked, no byte outside the folder."""
 
+import bz2
+import errno
 import gzip
 import io
+import lzma
 import shutil
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -16,12 +20,33 @@ from typing import IO, Any
 
 from tqdm import tqdm
 
+from bgdata.contents import describe_start
 from bgdata.errors import InputError
+from bgdata.hidden import is_hidden
 
 _BOMB_BYTES = 2**30
 _BOMB_RATIO = 100
-_GZIP = b"\x1f\x8b"
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")  # all four bytes: a tar begins with its first file's name
+# What a compressed tar begins with, and what reads it.
+_PACKED: dict[bytes, Callable[..., Any]] = {
+    b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
+    b"BZh": bz2.BZ2File,
+    b"\xfd7zXZ\x00": lzma.LZMAFile,
+}
+_ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+# How much of a file is looked at to tell what it is: past the header of a tar's first member.
+_START = 512
+# What the libraries raise for damage.
+_DAMAGE = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    NotImplementedError,
+    OverflowError,
+    struct.error,
+)
 
 
 def extract(
@@ -29,8 +54,9 @@ def extract(
 ) -> int:
     """Unpack the archive's files into `folder`, and return how many are there.
 
-    `keep` chooses by a member's name (all, by default). Files that are there with the right size are skipped, so a
-    killed extraction goes on. `max_bytes` bounds what is unpacked (default: 1 GiB or 100 times the archive).
+    `keep` chooses by a member's name (all, by default); hidden and system files are left out. Files that are there with
+    the right size are skipped, so a killed extraction goes on. `max_bytes` bounds what is unpacked (default: 1 GiB or
+    100 times the archive).
 
     Raises InputError where the archive is damaged or foreign, or a kept member is a link, a device, or lies outside.
     """
@@ -91,14 +117,25 @@ def _members(archive: Path, keep: Callable[[str], bool] | None) -> Iterator[Iter
     """Give the files that `keep` takes, each to be read before the next is asked for; damage becomes a sentence."""
     _size(archive)
     with archive.open("rb") as file:
-        start = file.read(4)
+        start = file.read(_START)
         file.seek(0)
-        known = start in _ZIP or start[:2] == _GZIP
-        what = "is damaged or cut short" if known else f"is not a whole .zip, .tar or .tar.gz (it begins {start!r})"
+        read = _zip_members if start.startswith(_ZIP) else _tar_members
         try:
-            yield (_zip_members if start in _ZIP else _tar_members)(archive, file, keep or (lambda _: True))
-        except (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError) as error:
-            raise InputError(f"{archive} {what}: remove it and what was unpacked of it, and fetch it again") from error
+            yield read(archive, file, lambda name: not is_hidden(name) and (keep is None or keep(name)))
+        except (*_DAMAGE, OSError) as error:
+            # Those of the disk are raised; what the libraries find damaged has no number, or lies before the start.
+            if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+                raise
+            raise InputError(f"{archive} {_fault(start)}") from error
+
+
+def _fault(start: bytes) -> str:
+    """What is wrong with a file that begins so and could not be read to its end."""
+    again = "remove it and what was unpacked of it, and fetch it again"
+    if start.startswith((*_ZIP, *_PACKED)) or start[257:262] == b"ustar":
+        return f"is damaged or cut short: {again}"
+    what = describe_start(start) or f"not a whole archive (it begins {start[:4]!r})"
+    return f"is {what}, expected .zip, .tar, .tar.gz, .tar.bz2 or .tar.xz: {again}"
 
 
 def _zip_members(archive: Path, file: IO[bytes], keep: Callable[[str], bool]) -> Iterator[_Member]:
@@ -108,15 +145,16 @@ def _zip_members(archive: Path, file: IO[bytes], keep: Callable[[str], bool]) ->
                 continue
             is_file = stat.S_IFMT(info.external_attr >> 16) in (0, stat.S_IFREG)
             _check(archive, info.filename, is_file=is_file)
-            if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            if info.flag_bits & 1 or info.compress_type not in _ZIP_METHODS:
                 raise InputError(f"{info.filename} in {archive} has a password or a rare compression: pack it anew")
             yield _Member(_plain(info.filename), info.file_size, info.header_offset, partial(opened.open, info))
 
 
 def _tar_members(archive: Path, file: IO[bytes], keep: Callable[[str], bool]) -> Iterator[_Member]:
-    is_packed = file.read(2) == _GZIP
+    start = file.read(_START)
     file.seek(0)
-    blocks = _Blocks(gzip.GzipFile(fileobj=file) if is_packed else file)
+    unpack = next((reader for sign, reader in _PACKED.items() if start.startswith(sign)), None)
+    blocks = _Blocks(unpack(file) if unpack else file)
     with tarfile.open(fileobj=blocks, mode="r:") as opened:
         while (info := opened.next()) is not None:
             opened.members = []  # type: ignore[attr-defined] # it would keep all: half a gigabyte for ImageNet's boxes
@@ -127,7 +165,7 @@ def _tar_members(archive: Path, file: IO[bytes], keep: Callable[[str], bool]) ->
     # tarfile takes a broken header, or the end of the file, for the end of the archive: that is a block of zeros.
     if blocks.last != bytes(tarfile.BLOCKSIZE):
         raise tarfile.ReadError("no end")
-    while blocks.read(2**16):  # gzip's checksum stands at its end
+    while blocks.read(2**16):  # a checksum stands at the end
         pass
 
 

@@ -8,13 +8,14 @@ unreadable and turned photos, an exclude list, duplicates, and the balance of th
 import re
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 from bgdata.errors import InputError
 from bgdata.geometry import Box, CentreCrop
 from bgdata.ingest.candidates import Candidate
 from bgdata.ingest.settings import FilterSettings, PerClass
 from bgdata.randomness import seeded_order
+from bgdata.text import read_lines
 
 # The geometry of ImageNet-9. It decides what is let in, whatever size is rendered later.
 _CROP = CentreCrop()
@@ -69,13 +70,13 @@ def read_excluded(path: Path) -> set[str]:
 
     A mixed image (`fg_<id>_bg_<id>`) excludes its foreground and its background.
 
-    Raises InputError where there is no such file.
+    Raises InputError where there is no such file, or it is no text.
     """
     if not path.is_file():
         raise InputError(f"{path} is missing: ingest.exclude_ids must name a file with one photo id a line, or be null")
     ids: set[str] = set()
-    for line in path.read_text().splitlines():
-        name = Path(line.partition("#")[0].strip()).name
+    for line in read_lines(path):
+        name = PureWindowsPath(line.partition("#")[0].strip()).name  # parts at slashes of either kind
         stem = name.rpartition(".")[0] or name
         mixed = re.fullmatch(r"fg_(.+)_bg_(.+)", stem)
         ids.update(mixed.groups() if mixed else [stem] if stem else [])

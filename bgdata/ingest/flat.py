@@ -4,17 +4,22 @@
 <wnid>/<name>.JPEG            masks/<wnid>/<name>.png (optional)
 """
 
-import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bgdata.errors import InputError
-from bgdata.ingest.candidates import Candidate, files_by_stem, id_of, sort_candidates
+from bgdata.ingest.candidates import (
+    MASK_ENDINGS,
+    PHOTO_ENDINGS,
+    Candidate,
+    files_in,
+    id_of,
+    sort_candidates,
+)
 from bgdata.labels import in9_label_by_wnid
 
-ENDINGS = (".jpeg", ".jpg", ".png")
 _MASKS = "masks"
 _WNID = re.compile(r"n\d{8}(?=_|$)")
 
@@ -26,27 +31,28 @@ class FlatFolder:
     home: Path
 
     @property
+    def top(self) -> Path:
+        """The folder from which paths are written down: itself."""
+        return self.home
+
+    @property
     def other_files(self) -> tuple[Path, ...]:
         """The files that belong to no photo alone: none."""
         return ()
 
-    def relative(self, path: str | Path) -> str:
-        """A file's path from the folder: the same wherever it lies."""
-        return os.path.relpath(path, self.home)
 
-
-def list_flat(folder: FlatFolder) -> tuple[list[Candidate], int]:
+def list_flat(folder: FlatFolder, *, gone: Sequence[Path] = ()) -> tuple[list[Candidate], int]:
     """The photos of the nine classes in a flat folder, all in `val`, sorted by id, and how many other photos it holds.
 
-    Opens none of them. Raises InputError where it holds no photo of the nine, two of them would get one id, or an id is
-    longer than a shard can hold.
+    Opens none of them; files that are `gone` are listed as if they were there.
+
+    Raises InputError where it holds no photo of the nine, two of them would get one id, or an id is longer than a shard
+    can hold.
     """
     if not folder.home.is_dir():
         raise InputError(f"expected a folder of photos named <wnid>_<name>.JPEG, found no folder {folder.home}")
-    listed = [*_photos(folder, "")]
-    for wnid in sorted(entry.name for entry in os.scandir(folder.home) if entry.is_dir()):
-        if _WNID.fullmatch(wnid):
-            listed += _photos(folder, wnid)
+    wnids = sorted(path.name for path in folder.home.iterdir() if path.is_dir() and _WNID.fullmatch(path.name))
+    listed = [one for below in ("", *wnids) for one in _photos(folder, below, gone)]
     candidates = [candidate for candidate in listed if candidate is not None]
     others = len(listed) - len(candidates)
     if not candidates:
@@ -57,13 +63,13 @@ def list_flat(folder: FlatFolder) -> tuple[list[Candidate], int]:
     return sort_candidates(candidates), others
 
 
-def _photos(folder: FlatFolder, below: str) -> Iterator[Candidate | None]:
+def _photos(folder: FlatFolder, below: str, gone: Sequence[Path]) -> Iterator[Candidate | None]:
     """The photos in the folder itself, or in a wnid's folder `below` it; None for each outside the nine classes."""
-    masks = files_by_stem(folder.home / _MASKS / below, ".png")
+    masks = {Path(path).stem: path for path in files_in(folder.home / _MASKS / below, MASK_ENDINGS)}
     labels = in9_label_by_wnid()
-    with os.scandir(folder.home / below) as entries:
-        photos = [entry.path for entry in entries if entry.name.lower().endswith(ENDINGS)]
-    for photo in photos:
+    place = folder.home / below
+    lost = [str(path) for path in gone if path.parent == place and path.suffix.lower() in PHOTO_ENDINGS]
+    for photo in [*files_in(place, PHOTO_ENDINGS), *lost]:
         stem = Path(photo).stem
         named = _WNID.match(below or stem)
         if named is None or named.group() not in labels:

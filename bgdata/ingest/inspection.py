@@ -1,5 +1,6 @@
 """The first pass of ingest: every candidate's files read once, strictly, in parallel; a killed run goes on."""
 
+import errno
 import hashlib
 import json
 from collections.abc import Sequence, Set
@@ -19,6 +20,7 @@ from bgdata.parallel import run_tasks
 from bgdata.shards import write_text_whole
 
 _CHUNK = 256
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP)
 _UNREADABLE_NAMED = 5
 
 
@@ -99,8 +101,9 @@ def _inspect_photo(candidate: Candidate) -> Finding:
         _, size, encoded_anew = inspect_photo(data)
     except UnusablePhoto as unusable:
         return Finding(unusable.args[0], digest)
-    except OSError:
-        return Finding("unreadable")
+    except OSError as error:
+        # A link to nothing, a file that went since it was listed, a folder of a photo's name: there is no photo.
+        return Finding("no_photo" if error.errno in _NOT_THERE else "unreadable")
     return Finding(digest=digest, size=size, encoded_anew=encoded_anew)
 
 

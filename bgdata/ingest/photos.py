@@ -10,12 +10,13 @@ from typing import Any
 
 from bgdata.errors import InputError
 from bgdata.ingest import filters
-from bgdata.ingest.candidates import Candidate, PhotoTree
+from bgdata.ingest.candidates import Candidate, PhotoTree, path_within
 from bgdata.ingest.filters import Finding, Found
 from bgdata.ingest.inspection import check_unreadable, digest_excluded, inspect_candidates
 from bgdata.ingest.settings import IngestSettings, PerClass
-from bgdata.io import inspect_photo
+from bgdata.io import encode_mask, inspect_photo
 from bgdata.labels import CLASS_COUNT, CLASS_FOLDERS
+from bgdata.masks.given import UnusableMask, is_plain, read_given_mask
 from bgdata.parallel import run_tasks
 from bgdata.shards import (
     SPLITS,
@@ -109,7 +110,16 @@ def _refuse_class(split: str, label: int, found: Sequence[Found], reasons: Seque
     raise InputError(
         f"class {CLASS_FOLDERS[label]} has {'a single photo' if None in of_class else 'no photo'} in {split} of "
         f"{len(of_class)} listed (left out: {words or 'none'}): mixed_same needs a background of another photo of its "
-        "class, so at least 2; add photos, or loosen ingest.filters"
+        f"class, so at least 2; {_remedy(of_class)}"
+    )
+
+
+def _remedy(reasons: Sequence[str | None]) -> str:
+    if "no_annotation" not in reasons:
+        return "add photos, or loosen ingest.filters"
+    return (
+        "add ImageNet's XML files, or set ingest.filters.require_box to false, and segment.method to one that needs no "
+        "box (given, grounded_sam, unet)"
     )
 
 
@@ -165,18 +175,33 @@ def _write_shard(photos: Sequence[Found], tree: PhotoTree, work: Path, shard: st
 
 
 def _mask_members(photos: Sequence[Found]) -> Iterator[tuple[Row, bytes]]:
-    for candidate, _ in photos:
-        if candidate.mask:
+    for candidate, finding in photos:
+        data = candidate.mask and read_mask(Path(candidate.mask), finding)
+        if data:
             name = member_name(candidate.label, candidate.id, "png")
-            row = Row(candidate.id, candidate.split, candidate.label, candidate.wnid, name)
-            yield row, Path(candidate.mask).read_bytes()
+            yield Row(candidate.id, candidate.split, candidate.label, candidate.wnid, name), data
+
+
+def read_mask(path: Path, finding: Finding) -> bytes | None:
+    """The bytes of the mask that came with a photo, as a plain PNG; None where its file is gone or cannot be read.
+
+    What is no mask of this photo stays as it came: whoever reads the set counts it with its reason.
+    """
+    try:
+        data = path.read_bytes()
+        mask = read_given_mask(data, finding.size, finding.box)
+    except OSError:
+        return None
+    except UnusableMask:
+        return data
+    return data if is_plain(data, mask) else encode_mask(mask)
 
 
 def _photo_members(photos: Sequence[Found], tree: PhotoTree) -> Iterator[tuple[Row, bytes]]:
     for candidate, finding in photos:
         assert candidate.photo, "a chosen photo has one"
         data = read_photo(candidate, finding)
-        values = (*finding.size, *(finding.box or _NO_BOX), tree.relative(candidate.photo))
+        values = (*finding.size, *(finding.box or _NO_BOX), path_within(tree, candidate.photo))
         extra = {column: str(value) for column, value in zip(COLUMNS, values, strict=True)}
         name = member_name(candidate.label, candidate.id)
         yield Row(candidate.id, candidate.split, candidate.label, candidate.wnid, name, extra=extra), data
@@ -188,7 +213,10 @@ def read_photo(candidate: Candidate, finding: Finding) -> bytes:
     Raises InputError where it is not what it was when it was inspected.
     """
     assert candidate.photo, "a photo that was let in has one"
-    data = Path(candidate.photo).read_bytes()
+    try:
+        data = Path(candidate.photo).read_bytes()
+    except OSError:
+        data = b""
     if hashlib.sha256(data).hexdigest() != finding.digest:
         raise InputError(
             f"{candidate.photo} is not what it was when it was inspected: run the stage again (with DVC: `dvc repro`)"

@@ -1,19 +1,32 @@
-"""From a source's name to its photos: an ILSVRC tree, or a flat folder."""
+"""From a source's name to its photos: an ILSVRC tree, folders of classes, or a flat folder."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from bgdata.ingest.candidates import Candidate, PhotoTree
+from bgdata.ingest.candidates import Candidate, PhotoTree, find_gone
 from bgdata.ingest.flat import FlatFolder, list_flat
 from bgdata.ingest.ilsvrc import find_tree, list_candidates
 
 
-def open_source(source: str, root: Path) -> tuple[PhotoTree, list[Candidate]]:
+def open_source(source: str, root: Path, *, gone: Sequence[Path] = ()) -> tuple[PhotoTree, list[Candidate]]:
     """The tree of a source (`fetch.source`) at `root` and its photos of the nine classes, none of them opened.
 
-    Raises InputError where the root is not laid out as the source's files are.
+    Photos that are `gone` are listed as if they were there. Raises InputError where the root is not laid out as the
+    source's files are.
     """
     if source == "sample":
         folder = FlatFolder(root)
-        return folder, list_flat(folder)[0]
+        return folder, list_flat(folder, gone=gone)[0]
     tree = find_tree(root)
-    return tree, list_candidates(tree)
+    return tree, list_candidates(tree, gone=gone)
+
+
+def open_listed(source: str, root: Path, listing: Path) -> tuple[PhotoTree, list[Candidate]]:
+    """What `open_source` gives, held against the listing that `fetch` wrote.
+
+    A few files may be gone since: their photos stay candidates, so that they are counted (`no_photo`). Raises
+    InputError where there is no listing, or another tree altogether.
+    """
+    tree, candidates = open_source(source, root)
+    gone = find_gone(tree, candidates, listing)
+    return (tree, candidates) if not gone else open_source(source, root, gone=gone)

@@ -4,8 +4,9 @@ from typing import Literal
 
 from bgdata.errors import InputError
 from bgdata.geometry import Box, mask_box
-from bgdata.io import decode_image, decode_mask
+from bgdata.io import decode_image
 from bgdata.labels import CLASS_NAMES
+from bgdata.masks.given import UnusableMask, read_given_mask
 from bgdata.segmentation_sets.base import Sample, Truth, UnusableTruth, count_samples
 from bgdata.shards import ImageSet
 
@@ -32,20 +33,18 @@ class PhotoSet:
     def read(self, sample: Sample) -> Truth:
         """Decode a photo and its mask; see `SegmentationSet`.
 
-        Raises UnusableTruth: `unreadable_mask`, `size_mismatch` (not its photo's size), `empty_truth`.
+        Raises UnusableTruth: `empty_truth`, and the reasons of `read_given_mask`.
         """
         photo, given = self._rows[sample.id]
         try:
             image = decode_image(self._photos.read(photo))
         except InputError as error:
             raise InputError(f"photo {photo.id} ({photo.extra.get('source', photo.name)}): {error}") from None
-        data = self._given.read(given)
+        box = Box.from_cells(photo.extra)
         try:
-            mask = decode_mask(data)
-        except InputError:
-            raise UnusableTruth("unreadable_mask") from None
-        if mask.shape != image.shape[:2]:
-            raise UnusableTruth("size_mismatch")
+            mask = read_given_mask(self._given.read(given), (image.shape[0], image.shape[1]), box)
+        except UnusableMask as unusable:
+            raise UnusableTruth(unusable.args[0]) from None
         if not mask.any():
             raise UnusableTruth("empty_truth")
-        return Truth(image, mask, Box.from_cells(photo.extra) or mask_box(mask))
+        return Truth(image, mask, box or mask_box(mask))

@@ -100,10 +100,15 @@ def _place(
 
 def camouflaged(colour: np.ndarray, alpha: np.ndarray, image: np.ndarray, *, share: float) -> np.ndarray:
     """Return the object with its mean colour moved by `share` towards that of the scenery behind it."""
-    weight = alpha >= 128
-    shift = np.float32(share) * (image[weight].mean(axis=0) - colour[weight].mean(axis=0))
+    solid = (alpha >= 128).view(np.uint8)
+    shift = np.float32(share) * (_mean_colour(image, solid) - _mean_colour(colour, solid))
     moved = colour + (alpha[..., None] * np.float32(1 / 255)) * shift.astype(np.float32)
     return np.clip(moved, 0, alpha[..., None]).astype(np.uint8)
+
+
+def _mean_colour(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The mean of the pixels `h w 3` where the mask is not 0."""
+    return np.divide(cv2.sumElems(cv2.copyTo(pixels, mask))[:3], cv2.countNonZero(mask))
 
 
 def side_lit(colour: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -146,7 +146,7 @@ def spread(sprite: Sprite, size: tuple[int, int]) -> tuple[UInt8[np.ndarray, "h 
 
 def fixed_point(outline: np.ndarray) -> np.ndarray:
     """Return pixel coordinates as OpenCV's fixed point int32, for drawing with `shift=4`."""
-    return np.round(outline * (1 << _SHIFT)).astype(np.int32)
+    return np.rint(outline * (1 << _SHIFT)).astype(np.int32)
 
 
 def _paint(part: Part, *, colour: np.ndarray, alpha: np.ndarray) -> None:

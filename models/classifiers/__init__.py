@@ -5,3 +5,5 @@ recipes train), `checkpoints` (what the train stage writes); then any model, mad
 name), `programs` (networks that come with their code), `loading` (which of these the command line means), `judged`,
 `folding` (batch norms into convolutions), `backbones` (a model without its head).
 """
+
+import models.lean_torchvision  # noqa: F401  # before anything here imports torchvision

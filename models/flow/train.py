@@ -22,7 +22,7 @@ from models.training.batches import full_batches, generator_of
 from models.training.distributed import process_count
 from models.training.orders import Order
 from models.training.recipes import open_recipe, open_validation
-from models.training.run import Run
+from models.training.run import Run, Stored
 from models.training.schedule import learning_rate
 from models.training.settings import BackgroundSettings, FlowSettings, LoopSettings, NamedRecipe
 from models.training.tuning import count_parameters
@@ -59,10 +59,7 @@ def fit_flow(
     recipe: NamedRecipe,
     settings: LoopSettings,
     run: Run,
-    *,
-    sets: Path,
-    pixels: Path,
-    workers: int,
+    stored: Stored,
 ) -> tuple[list[dict[str, Any]], dict[str, int]]:
     """Give a classifier a flow head and train that in place (as `train_recipe` does, returning the same).
 
@@ -78,7 +75,7 @@ def fit_flow(
     _add_head(classifier, recipe.flow, seed=run.seed)
     parameters = count_parameters(classifier)
     backbone, head = take_apart(classifier.to(run.device))
-    examples = _open_examples(backbone, recipe, settings, run, sets=sets, pixels=pixels, workers=workers)
+    examples = _open_examples(backbone, recipe, settings, run, stored)
     head.standardise(*_statistics(examples.views))
     return fit_head(head, recipe.flow, examples, seed=run.seed, folder=run.folder, label=recipe.name), parameters
 
@@ -219,17 +216,14 @@ def _open_examples(
     recipe: NamedRecipe,
     settings: LoopSettings,
     run: Run,
-    *,
-    sets: Path,
-    pixels: Path,
-    workers: int,
+    stored: Stored,
 ) -> Examples:
     assert recipe.flow is not None
     background = recipe.background or BackgroundSettings(by="any_class", p=1.0)
     swapping = recipe.model_copy(update={"flow": None, "background": background.model_copy(update={"p": 1.0})})
-    opened = open_recipe(swapping, sets, settings=settings, seed=run.seed, folder=pixels, workers=workers)
+    opened = open_recipe(swapping, settings, stored, seed=run.seed)
     views = paired_features(backbone, opened, settings, run, copies=recipe.flow.copies, label=recipe.name)
-    images, labels = open_validation(sets, size=settings.size, folder=pixels / "val", workers=workers)
+    images, labels = open_validation(stored, size=settings.size)
     return Examples(
         views,
         torch.from_numpy(opened.data.labels),

@@ -16,7 +16,7 @@ from bgdata.shards import ImageSet, Row
 @dataclass(frozen=True)
 class Photo:
     """One photo to segment: RGB, the box of its object in the photo's pixels (None where it has none), and what to look
-    for, as one or more phrases without punctuation (`("tench", "fish")`; none where nobody asks by text).
+    for, as one or more phrases (`("tench", "fish")`, in any spelling; none where nobody asks by text).
     """
 
     id: str

@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from bgdata.errors import InputError
-from bgdata.io import decode_mask
+from bgdata.masks.given import UnusableMask, read_given_mask
 from bgdata.shards import ImageSet
 from models.segmenters.base import Photo, Segmentation
 
@@ -18,17 +17,14 @@ class GivenMasks:
         self._rows = {row.id: row for row in masks.rows}
 
     def segment(self, photos: Sequence[Photo]) -> list[Segmentation]:
-        """Look each mask up; reasons: `no_given_mask`, `unreadable_mask`, `size_mismatch` (not its photo's size)."""
+        """Look each mask up; reasons: `no_given_mask`, and those of `read_given_mask`."""
         return [self._look_up(photo) for photo in photos]
 
     def _look_up(self, photo: Photo) -> Segmentation:
         if photo.id not in self._rows:
             return Segmentation(None, reason="no_given_mask")
-        data = self._masks.read(self._rows[photo.id])
+        height, width, _ = photo.image.shape
         try:
-            mask = decode_mask(data)
-        except InputError:
-            return Segmentation(None, reason="unreadable_mask")
-        if mask.shape != photo.image.shape[:2]:
-            return Segmentation(None, reason="size_mismatch")
-        return Segmentation(mask)
+            return Segmentation(read_given_mask(self._masks.read(self._rows[photo.id]), (height, width), photo.box))
+        except UnusableMask as unusable:
+            return Segmentation(None, reason=unusable.args[0])

@@ -14,6 +14,7 @@ from torch import Tensor
 from torchvision.ops import box_convert, nms
 
 from bgdata.errors import InputError
+from bgdata.prompts import plain_phrase
 from models.devices import resolve_device, resolve_precision
 from models.segmenters.base import Detection
 from models.segmenters.grounding_dino_network import CONFIGS, GroundingDINO, build_network, quietly
@@ -56,10 +57,11 @@ class GroundingDino:
     ) -> list[list[Detection]]:
         """The boxes of each RGB image that match its prompt's phrases, best first; they may jut out of the image.
 
-        `phrase` is every phrase of the prompt with a token above the text threshold, joined by commas; empty where
-        there is none (the box threshold alone decides on boxes). Images go through the network together only where
-        they are resized to the same size: padding would change what it sees. A strip of an image (more than some 40
-        times as long as wide) has no box: it gives fewer features than the network chooses boxes from.
+        `phrase` is every phrase of the prompt, as it was asked for, with a token above the text threshold, joined by
+        commas; empty where there is none (the box threshold alone decides on boxes). Images go through the network
+        together only where they are resized to the same size: padding would change what it sees. A strip of an image
+        (more than some 40 times as long as wide) has no box: it gives fewer features than the network chooses boxes
+        from.
 
         Raises InputError for a prompt that cannot be one.
         """
@@ -82,7 +84,7 @@ class GroundingDino:
 
     def _detect_batch(self, images: Sequence[np.ndarray], prompts: Sequence[tuple[str, ...]]) -> list[list[Detection]]:
         captions = [caption_of(prompt) for prompt in prompts]
-        phrases = [self._find_phrases(caption) for caption in captions]
+        phrases = [self._find_phrases(prompt) for prompt in prompts]
         pixels = torch.stack([prepare_image(image, *self._sides) for image in images]).to(self._device)
         with quietly(), torch.inference_mode(), _features_in(self._precision, self._network):
             answers = self._network(pixels, captions=captions)
@@ -108,18 +110,18 @@ class GroundingDino:
             for query in nms(corners, scores, nms_iou).tolist()
         ]
 
-    def _find_phrases(self, caption: str) -> dict[str, slice]:
-        """Where the tokens of each phrase lie; [CLS] and the dots belong to none."""
+    def _find_phrases(self, prompt: tuple[str, ...]) -> dict[str, slice]:
+        """Where the tokens of each phrase, as it was asked for, lie; [CLS] and the dots belong to none."""
         tokenizer = self._network.tokenizer
         places, start = {}, 1
-        for phrase in caption.removesuffix(" .").split(" . "):
+        for phrase, name in plain_phrases(prompt).items():
             end = start + len(tokenizer(phrase, add_special_tokens=False)["input_ids"])
-            places[phrase] = slice(start, end)
+            places[name] = slice(start, end)
             start = end + 1
         if start >= _LONGEST_CAPTION:
             raise InputError(
-                f"the prompt {caption!r} has {start + 1} tokens, and GroundingDINO reads {_LONGEST_CAPTION}: ask for "
-                "less at once"
+                f"the prompt {caption_of(prompt)!r} has {start + 1} tokens, and GroundingDINO reads "
+                f"{_LONGEST_CAPTION}: ask for less at once"
             )
         return places
 
@@ -140,17 +142,25 @@ def _features_in(precision: torch.dtype, network: GroundingDINO) -> Iterator[Non
             del part.forward
 
 
-def caption_of(prompt: tuple[str, ...]) -> str:
-    """The caption that GroundingDINO reads: lower case, dots between; of `("Tench", "fish")` it is `tench . fish .`
+def plain_phrases(prompt: tuple[str, ...]) -> dict[str, str]:
+    """The phrases of a prompt as GroundingDINO can read them, each once, with what the prompt calls them.
 
-    Raises InputError for a prompt without phrases, or with a phrase that is empty or holds a dot or question mark.
+    Raises InputError for a prompt without phrases, or with one of which nothing is left.
     """
-    phrases = list(dict.fromkeys(phrase.strip().lower() for phrase in prompt))
-    if not phrases or any(not phrase or "." in phrase or "?" in phrase for phrase in phrases):
-        raise InputError(
-            f"the prompt is {prompt}, expected one or more phrases without dots and question marks: they part phrases"
-        )
-    return " . ".join(phrases) + " ."
+    if not prompt:
+        raise InputError("the prompt is empty, expected one or more phrases to look for")
+    phrases: dict[str, str] = {}
+    for name in prompt:
+        phrases.setdefault(plain_phrase(name), name.strip())
+    return phrases
+
+
+def caption_of(prompt: tuple[str, ...]) -> str:
+    """The caption that GroundingDINO reads: plain phrases, dots between; of `("Tench", "fish")` it is `tench . fish .`
+
+    Raises InputError as `plain_phrases` does.
+    """
+    return " . ".join(plain_phrases(prompt)) + " ."
 
 
 def resized_size(size: tuple[int, int], shorter: int = _SHORTER, longest: int = _LONGEST) -> tuple[int, int]:

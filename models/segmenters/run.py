@@ -216,5 +216,5 @@ def _check_classes(photos: Sequence[Row], rejected: Sequence[dict[str, Any]]) ->
         raise InputError(
             f"class {CLASS_FOLDERS[label]} has {'no mask' if count == 0 else 'a single mask'} in {split}, expected at "
             f"least 2 (rejected: {words}): add photos, loosen segment.quality or take another segment.method; masks "
-            "that came with the data must be 0 and 255, of their photos' size"
+            "that came with the data must be of their photos' size, with one foreground, brighter than the rest"
         )

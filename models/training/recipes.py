@@ -1,7 +1,6 @@
 """A recipe: the parts that its settings name, put together before the loop."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int64, UInt8
@@ -16,6 +15,7 @@ from models.training.mixers import open_mixer
 from models.training.objectives import Objective, build_objective
 from models.training.orders import Order, balanced, shuffled
 from models.training.parts import Averaging, Mixer, Part, Treatment
+from models.training.run import Stored
 from models.training.settings import LoopSettings, RecipeSettings
 from models.training.treatments import open_treatment, reads_backgrounds
 
@@ -49,18 +49,16 @@ def sets_read(recipe: RecipeSettings) -> list[str]:
     return sorted({"original", recipe.data} | {name for name, is_read in needed.items() if is_read})
 
 
-def open_recipe(
-    recipe: RecipeSettings, sets: Path, *, settings: LoopSettings, seed: int, folder: Path, workers: int
-) -> Recipe:
-    """The parts of a recipe over its data, decoded at `settings.size` pixels into `folder`.
+def open_recipe(recipe: RecipeSettings, settings: LoopSettings, stored: Stored, *, seed: int) -> Recipe:
+    """The parts of a recipe over its data, decoded at `settings.size` pixels.
 
     Raises InputError where a set is not there, or lacks a photo's mask.
     """
-    data = _open_data(recipe, sets, size=settings.size, folder=folder, workers=workers)
+    data = _open_data(recipe, stored, size=settings.size)
     return Recipe(
         data,
         balanced(data) if recipe.balance == "groups" else shuffled(data),
-        open_treatment(recipe, sets, labels=data.labels, size=settings.size, seed=seed, folder=folder, workers=workers),
+        open_treatment(recipe, stored, labels=data.labels, size=settings.size, seed=seed),
         open_mixer(recipe.mixer),
         build_objective(recipe, settings),
         build_averaging(recipe.averaging),
@@ -68,34 +66,29 @@ def open_recipe(
     )
 
 
-def open_validation(
-    sets: Path, *, size: int, folder: Path, workers: int
-) -> tuple[UInt8[np.ndarray, "n s s 3"], Int64[np.ndarray, " n"]]:
+def open_validation(stored: Stored, *, size: int) -> tuple[UInt8[np.ndarray, "n s s 3"], Int64[np.ndarray, " n"]]:
     """The val images of `original` and their labels: what every recipe is validated on."""
-    with ImageSet(sets / "original") as images:
+    with ImageSet(stored.sets / "original") as images:
         rows = images.split("val")
-        return load_pixels(images, rows, size=size, folder=folder, workers=workers, label="decode val"), labels_of(rows)
+        return load_pixels(images, rows, size=size, label="decode val", **stored.decoding("val")), labels_of(rows)
 
 
 def _needs_masks(recipe: RecipeSettings) -> bool:
     return any((recipe.background, recipe.penalty, recipe.consistency, recipe.flow))
 
 
-def _open_data(recipe: RecipeSettings, sets: Path, *, size: int, folder: Path, workers: int) -> TrainingData:
-    with ImageSet(sets / recipe.data) as images:
+def _open_data(recipe: RecipeSettings, stored: Stored, *, size: int) -> TrainingData:
+    with ImageSet(stored.sets / recipe.data) as images:
         rows = images.split("train")
-        pixels = load_pixels(
-            images, rows, size=size, folder=folder / recipe.data, workers=workers, label=f"decode {recipe.data}"
-        )
+        pixels = load_pixels(images, rows, size=size, label=f"decode {recipe.data}", **stored.decoding(recipe.data))
     masks = None
     if _needs_masks(recipe):
-        with ImageSet(sets / "fg_mask") as mask_set:
+        with ImageSet(stored.sets / "fg_mask") as mask_set:
             masks = load_packed_masks(
                 mask_set,
                 mask_set.by_id(row.id for row in rows),
                 size=size,
-                folder=folder / "fg_mask",
-                workers=workers,
                 label="decode fg_mask",
+                **stored.decoding("fg_mask"),
             )
     return TrainingData(pixels, soft_labels(rows), background_labels(rows), masks)

@@ -1,7 +1,8 @@
-"""What a training is given besides its recipe."""
+"""What a training is given besides its recipe: how it runs, and where its data lie."""
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -14,3 +15,16 @@ class Run:
     device: torch.device
     precision: torch.dtype
     folder: Path
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Where the rendered sets lie, where they are kept decoded, and how many threads decode what is not there yet."""
+
+    sets: Path
+    pixels: Path
+    workers: int
+
+    def decoding(self, name: str) -> dict[str, Any]:
+        """How `bgdata.pixels` decodes the images that are kept as `name`: `folder` and `workers`."""
+        return {"folder": self.pixels / name, "workers": self.workers}

@@ -1,7 +1,6 @@
 """One training of a recipe: from the weights that it starts with to those that it ends with."""
 
 import sys
-from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
@@ -10,7 +9,7 @@ from models.classifiers.classifier import Classifier
 from models.flow.train import fit_flow
 from models.training.loop import fit
 from models.training.recipes import open_recipe, open_validation
-from models.training.run import Run
+from models.training.run import Run, Stored
 from models.training.settings import LoopSettings, NamedRecipe
 from models.training.tuning import count_parameters, merge_adapters, prepare_classifier
 
@@ -20,24 +19,19 @@ def train_recipe(
     recipe: NamedRecipe,
     settings: LoopSettings,
     run: Run,
-    *,
-    sets: Path,
-    pixels: Path,
-    workers: int,
+    stored: Stored,
 ) -> tuple[list[dict[str, Any]], dict[str, int]]:
     """Train a classifier in place; returns the history, one row an epoch, and the counts of its parameters.
-
-    `sets` holds the rendered sets, `pixels` their decoded ones.
 
     Raises InputError where the data or the parts of the recipe do not fit.
     """
     if recipe.flow is not None:
-        return fit_flow(classifier, recipe, settings, run, sets=sets, pixels=pixels, workers=workers)
+        return fit_flow(classifier, recipe, settings, run, stored)
     prepare_classifier(classifier, recipe, seed=run.seed)
     parameters = count_parameters(classifier)
     tqdm.write(f"{recipe.name} trains {_in_words(parameters)}", file=sys.stderr)
-    opened = open_recipe(recipe, sets, settings=settings, seed=run.seed, folder=pixels, workers=workers)
-    validation = open_validation(sets, size=settings.size, folder=pixels / "val", workers=workers)
+    opened = open_recipe(recipe, settings, stored, seed=run.seed)
+    validation = open_validation(stored, size=settings.size)
     history = fit(classifier, opened, settings, run, validation=validation, label=recipe.name)
     merge_adapters(classifier)
     return history, parameters

@@ -1,7 +1,5 @@
 """What a recipe's settings say about backgrounds, opened over the sets."""
 
-from pathlib import Path
-
 import numpy as np
 from jaxtyping import Int64
 
@@ -13,6 +11,7 @@ from models.training.chances import AdaptiveChance, fixed_chance
 from models.training.choices import BatchMates, Choice, FewPhotos, OtherPhotos
 from models.training.data import Backgrounds
 from models.training.parts import Treatment
+from models.training.run import Stored
 from models.training.settings import BackgroundSettings, RecipeSettings
 
 
@@ -24,24 +23,17 @@ def reads_backgrounds(recipe: RecipeSettings) -> bool:
 
 
 def open_treatment(
-    recipe: RecipeSettings,
-    sets: Path,
-    *,
-    labels: Int64[np.ndarray, " n"],
-    size: int,
-    seed: int,
-    folder: Path,
-    workers: int,
+    recipe: RecipeSettings, stored: Stored, *, labels: Int64[np.ndarray, " n"], size: int, seed: int
 ) -> Treatment:
     """The treatment of the backgrounds of images with these labels; with twins for the parts that compare.
 
     Raises InputError where a set is not there, or lacks the backgrounds that the recipe asks for.
     """
-    with ImageSet(sets / recipe.data) as images:
+    with ImageSet(stored.sets / recipe.data) as images:
         ids = [row.id for row in images.split("train")]
     backgrounds = None
     if reads_backgrounds(recipe):
-        backgrounds = _open_backgrounds(sets, ids, size=size, folder=folder / "only_bg_t", workers=workers)
+        backgrounds = _open_backgrounds(stored, ids, size=size)
     treat = Treatment()
     if recipe.background is not None:
         treat = _open_change(recipe.background, backgrounds, ids, labels, seed=seed)
@@ -76,10 +68,10 @@ def _open_change(
     return Replacement(backgrounds, choose, chance)
 
 
-def _open_backgrounds(sets: Path, ids: list[str], *, size: int, folder: Path, workers: int) -> Backgrounds:
-    with ImageSet(sets / "only_bg_t") as images:
+def _open_backgrounds(stored: Stored, ids: list[str], *, size: int) -> Backgrounds:
+    with ImageSet(stored.sets / "only_bg_t") as images:
         rows = images.split("train")
-        pixels = load_pixels(images, rows, size=size, folder=folder, workers=workers, label="decode only_bg_t")
+        pixels = load_pixels(images, rows, size=size, label="decode only_bg_t", **stored.decoding("only_bg_t"))
     place = {row.id: index for index, row in enumerate(rows)}
     own = np.array([place.get(photo, -1) for photo in ids], np.int64)
     return Backgrounds(pixels, labels_of(rows), [row.id for row in rows], own)

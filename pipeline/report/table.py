@@ -1,4 +1,4 @@
-"""The table of all recipes, for the report's page and for the README: made once, from the numbers of metrics.json."""
+"""The table of all recipes, for the report's page and for the docs: made once, from the numbers of metrics.json."""
 
 import json
 import re
@@ -76,6 +76,16 @@ def markdown_table(header: list[str], rows: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def write_between_marks(page: Path, name: str, block: str) -> None:
+    """Put `block` between the lines `<!-- name -->` and `<!-- /name -->` of a Markdown file, whatever was there.
+
+    Raises InputError where there is no such file, or it has no such lines, or has them twice.
+    """
+    if not page.is_file():
+        raise InputError(f"{page} is missing: name a Markdown file with the lines <!-- {name} --> and <!-- /{name} -->")
+    write_text_whole(page, put_between_marks(page.read_text(), name, block))
+
+
 def put_between_marks(text: str, name: str, block: str) -> str:
     """A Markdown text with `block` between the lines `<!-- name -->` and `<!-- /name -->`, whatever was there.
 
@@ -88,16 +98,6 @@ def put_between_marks(text: str, name: str, block: str) -> str:
             "table should be"
         )
     return text.replace(found[0], f"<!-- {name} -->\n{block}\n<!-- /{name} -->")
-
-
-def write_between_marks(path: Path, name: str, block: str) -> None:
-    """Put `block` between the marks in a Markdown file.
-
-    Raises InputError where the file is missing, or has no such marks.
-    """
-    if not path.is_file():
-        raise InputError(f"{path} is missing: run this in the project's folder")
-    write_text_whole(path, put_between_marks(path.read_text(encoding="utf-8"), name, block))
 
 
 def percent(fraction: float | None, digits: int = 1) -> str:

@@ -18,12 +18,13 @@ from bgdata.errors import InputError
 from bgdata.fetch.archives import extract, iterate_members
 
 FILES = {"set/a.txt": b"one", "set/deep/b.bin": bytes(range(256)) * 40, "c": b"", "set/deep/d": b"x" * 512}
-FORMATS = ("zip", "tar", "tar.gz", "tgz")
+FORMATS = ("zip", "tar", "tar.gz", "tgz", "tar.bz2", "tar.xz")
 Change = Callable[[tarfile.TarInfo], None]
 
 
 def write_tar(path: Path, files: dict[str, bytes], *, change: Change = lambda _: None) -> Path:
-    with tarfile.open(path, "w:gz" if path.suffix in (".gz", ".tgz") else "w") as archive:
+    packed = {".gz": "gz", ".tgz": "gz", ".bz2": "bz2", ".xz": "xz"}.get(path.suffix, "")
+    with tarfile.open(path, f"w:{packed}") as archive:
         for name, data in files.items():
             info = tarfile.TarInfo(name)
             info.size = len(data)
@@ -133,7 +134,7 @@ def test_links_and_devices_in_zips_are_refused(tmp_path: Path, kind: int) -> Non
     refused(write_zip(tmp_path / "a.zip", {"x": b"../outside"}, mode=kind), tmp_path, "x in .* is a link or a device")
 
 
-@pytest.mark.parametrize("form", ["zip", "tar.gz"])
+@pytest.mark.parametrize("form", ["zip", "tar.gz", "tar.bz2", "tar.xz"])
 def test_bombs_are_not_unpacked(tmp_path: Path, form: str) -> None:
     archive = pack(tmp_path, {f"{number}": bytes(2_000_000) for number in range(3)}, form)
     assert archive.stat().st_size < 20_000
@@ -161,7 +162,7 @@ def test_every_cut_is_noticed(tmp_path: Path, form: str) -> None:
     for length in [*range(0, end, max(1, len(data) // 60) if form != "tar" else 256), end]:
         archive = tmp_path / f"cut.{form}"
         archive.write_bytes(data[:length])
-        with pytest.raises(InputError, match=r"damaged or cut short|is not a whole"):
+        with pytest.raises(InputError, match=r"damaged or cut short|not a whole archive|is empty"):
             extract(archive, tmp_path / "out")
         with pytest.raises(InputError, match=r": remove it and what was unpacked of it, and fetch it again"):
             list(iterate_members(archive))
@@ -174,16 +175,57 @@ def test_flipped_bits_are_noticed_where_the_format_has_checksums(tmp_path: Path,
     data[place] ^= 0xFF
     archive = tmp_path / f"flipped.{form}"
     archive.write_bytes(data)
-    with pytest.raises(InputError, match=r"damaged or cut short|is not a whole"):
+    with pytest.raises(InputError, match=r"damaged or cut short|not a whole archive|is empty"):
         list(iterate_members(archive))
 
 
-def test_foreign_files_are_named_by_how_they_begin(tmp_path: Path) -> None:
-    page = tmp_path / "a.zip"
-    page.write_bytes(b"<!DOCTYPE html><p>Log in")
-    refused(page, tmp_path, r"is not a whole .zip, .tar or .tar.gz \(it begins b'<!DO'\)")
-    page.unlink()
-    refused(page, tmp_path, r"a\.zip is missing: fetch it first")
+@pytest.mark.parametrize("name", ["a.zip", "a.tar.gz", "a.tar.xz"])
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"<!DOCTYPE html><p>Log in", r"a web page \(HTML\)"),
+        (b'\xef\xbb\xbf\n<?xml version="1.0"?><Error>', "an XML document"),
+        (b'{"message": "rate limit"}', "JSON"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
+        (b"", "empty"),
+        (b"Rar!\x1a\x07", "a RAR archive"),
+        (b"7z\xbc\xaf\x27\x1c\0", "a 7-Zip archive"),
+        (b"\x28\xb5\x2f\xfd\0", "compressed by zstd"),
+        (b"\0\1\2\3\4", r"not a whole archive \(it begins b'\\x00"),
+    ],
+)
+def test_foreign_files_are_called_what_they_are(tmp_path: Path, name: str, content: bytes, what: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    refused(path, tmp_path, f"{name} is {what}.*, expected .zip, .tar")
+    with pytest.raises(InputError) as caught:
+        list(iterate_members(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_archive_is_said(tmp_path: Path) -> None:
+    refused(tmp_path / "a.zip", tmp_path, r"a\.zip is missing: fetch it first")
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_archives_are_known_by_their_content(tmp_path: Path, form: str) -> None:
+    archive = pack(tmp_path, FILES, form).rename(tmp_path / "download")
+    assert list(iterate_members(archive)) == list(FILES.items())
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_every_compression_of_zips_is_read(tmp_path: Path, method: int) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", method) as archive:
+        archive.writestr("a", b"content" * 100)
+    assert list(iterate_members(tmp_path / "a.zip")) == [("a", b"content" * 100)]
+
+
+@pytest.mark.parametrize("form", ["zip", "tar.bz2"])
+def test_hidden_and_system_files_are_left_out(tmp_path: Path, form: str) -> None:
+    names = (".DS_Store", "set/._a.txt", "__MACOSX/set/._a.txt", "set/Thumbs.db", "set/.ipynb_checkpoints/a.txt")
+    archive = pack(tmp_path, dict.fromkeys(names, b"x") | FILES, form)
+    assert list(iterate_members(archive)) == list(FILES.items())
+    assert extract(archive, tmp_path / "out") == len(FILES)
 
 
 def test_a_zip_with_a_password_is_refused(tmp_path: Path) -> None:

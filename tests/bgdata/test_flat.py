@@ -11,7 +11,7 @@ from bgdata.compose.render import render_sets
 from bgdata.compose.settings import RenderSettings
 from bgdata.errors import InputError
 from bgdata.geometry import Box, CentreCrop, mask_box
-from bgdata.ingest.candidates import check_listing, write_listing
+from bgdata.ingest.candidates import find_gone, write_listing
 from bgdata.ingest.flat import FlatFolder, list_flat
 from bgdata.ingest.photos import ingest_photos
 from bgdata.ingest.settings import FilterSettings, IngestSettings, PerClass
@@ -130,10 +130,16 @@ def test_a_listing_is_the_same_wherever_the_folder_lies(flat: FlatFolder, tmp_pa
     assert write_listing(flat, list_flat(flat)[0], tmp_path / "one.csv") == 9 * PHOTOS * 2
     write_listing(other, list_flat(other)[0], tmp_path / "two.csv")
     assert (tmp_path / "one.csv").read_bytes() == (tmp_path / "two.csv").read_bytes()
-    check_listing(other, list_flat(other)[0], tmp_path / "one.csv")
-    (other.home / f"{WNIDS[0]}_a_name.JPEG").unlink()
-    with pytest.raises(InputError, match=r"other is not the tree that .* lists: 2 files are in one of them alone"):
-        check_listing(other, list_flat(other)[0], tmp_path / "one.csv")
+    assert find_gone(other, list_flat(other)[0], tmp_path / "one.csv") == []
+    photo = other.home / f"{WNIDS[0]}_a_name.JPEG"
+    photo.unlink()
+    gone = find_gone(other, list_flat(other)[0], tmp_path / "one.csv")
+    assert set(gone) == {photo, other.home / f"masks/{WNIDS[0]}_a_name.png"}
+    assert str(photo) in [one.photo for one in list_flat(other, gone=gone)[0]]
+    for wnid in WNIDS[1:4]:
+        (other.home / f"{wnid}_a_name.JPEG").unlink()
+    with pytest.raises(InputError, match=r"other is not the tree that .* lists: 8 files are in one of them alone"):
+        find_gone(other, list_flat(other)[0], tmp_path / "one.csv")
 
 
 # Ingest

@@ -16,7 +16,7 @@ from PIL import Image
 
 from bgdata.errors import InputError
 from bgdata.geometry import Box, CentreCrop
-from bgdata.ingest.candidates import Candidate, check_listing, write_listing
+from bgdata.ingest.candidates import Candidate, find_gone, write_listing
 from bgdata.ingest.filters import (
     Finding,
     balance,
@@ -119,7 +119,7 @@ def test_a_missing_tree_says_what_to_do(tmp_path: Path, tiny_tree: TinyTree) -> 
         find_tree(tmp_path / "nowhere")
     (tiny_tree.root / "LOC_val_solution.csv").unlink()
     with pytest.raises(InputError, match=r"expected LOC_val_solution.csv .* found none: copy it there"):
-        find_tree(tiny_tree.root)
+        list_candidates(find_tree(tiny_tree.root))
 
 
 def test_a_solution_of_other_columns_is_told(tiny_tree: TinyTree) -> None:
@@ -161,14 +161,19 @@ def test_a_listing_is_the_same_wherever_the_tree_lies(
 def test_a_tree_that_is_not_the_listed_one_is_told(tiny_tree: TinyTree, tmp_path: Path) -> None:
     tree = find_tree(tiny_tree.root)
     with pytest.raises(InputError, match=r"listing.csv is missing: run the fetch stage first"):
-        check_listing(tree, list_candidates(tree), tmp_path / "listing.csv")
+        find_gone(tree, list_candidates(tree), tmp_path / "listing.csv")
     listing_of(tiny_tree.root, tmp_path / "listing.csv")
-    check_listing(tree, list_candidates(tree), tmp_path / "listing.csv")
+    assert find_gone(tree, list_candidates(tree), tmp_path / "listing.csv") == []
     tiny_tree.mask(3, 1).unlink()
-    with pytest.raises(
-        InputError, match=r"1 files are in one of them alone, as masks/train/n.*; run `dvc repro --force"
-    ):
-        check_listing(tree, list_candidates(tree), tmp_path / "listing.csv")
+    assert find_gone(tree, list_candidates(tree), tmp_path / "listing.csv") == [tiny_tree.mask(3, 1)]
+    new = tiny_tree.photo(3, 1).with_name(f"{WNIDS[3]}_99.JPEG")
+    new.write_bytes(b"")
+    with pytest.raises(InputError, match=r"2 files are in one of them alone, as masks/train/n.*; run `dvc repro --fo"):
+        find_gone(tree, list_candidates(tree), tmp_path / "listing.csv")
+    new.unlink()
+    shutil.rmtree(tiny_tree.root / "masks")
+    with pytest.raises(InputError, match=rf"{9 * (TRAIN + VAL)} files are in one of them alone, as masks/train/n"):
+        find_gone(tree, list_candidates(tree), tmp_path / "listing.csv")
 
 
 # The filters

@@ -16,14 +16,13 @@ from models.adapters.lora import add_lora, merge_lora
 from models.adapters.oft import Rotation, add_oft, merge_oft
 from models.classifiers.checkpoints import load_classifier, save_classifier
 from models.classifiers.classifier import Classifier, build_classifier
-from models.training import loop
 from models.training.norms import set_training
 from models.training.optimizers import build_optimizer
-from models.training.run import Run
+from models.training.run import Run, Stored
 from models.training.settings import AdapterSettings, HeadSettings, NamedRecipe, RecipeSettings
 from models.training.train import train_recipe
 from models.training.tuning import count_parameters, merge_adapters, prepare_classifier
-from tests.models.test_training import CPU, SETTINGS, Killed, assert_same, fit_classifier, opened
+from tests.models.test_training import CPU, SETTINGS, Killed, assert_same, die_after_saving, fit_classifier, opened
 
 LORA = AdapterSettings(kind="lora", layers=[r"layer4\.\d\.conv2"], rank=4, alpha=1)
 OFT = AdapterSettings(kind="oft", layers=[r"layer2\.\d\.(conv\d|downsample\.0)"], block=8)
@@ -207,15 +206,7 @@ def test_a_killed_training_of_an_adapter_resumes_to_the_same_weights(
     data = opened(sets, tmp_path / "pixels")
     unbroken = prepared(adapter)
     fit_classifier(unbroken, data, tmp_path / "unbroken", SHORT)
-    save, saved = loop.save_whole, []
-
-    def save_then_die(content: Any, path: Path) -> None:
-        save(content, path)
-        saved.append(path)
-        if len(saved) == 1:
-            raise Killed
-
-    monkeypatch.setattr(loop, "save_whole", save_then_die)
+    die_after_saving(monkeypatch, 1)
     with pytest.raises(Killed):
         fit_classifier(prepared(adapter), data, tmp_path / "killed", SHORT)
     resumed = prepared(adapter)
@@ -234,9 +225,7 @@ def test_a_recipe_says_and_returns_how_many_parameters_it_trains(
         NamedRecipe(name="small", start="init", data="original", adapter=LORA, averaging={"kind": "ema", "decay": 0.5}),
         SHORT,
         Run(0, CPU, torch.float32, tmp_path / "state"),
-        sets=sets,
-        pixels=tmp_path / "pixels",
-        workers=1,
+        Stored(sets, tmp_path / "pixels", 1),
     )
     whole = sum(parameter.numel() for parameter in classifier.parameters())
     adapters = 4 * (512 * 9 + 512)

@@ -2,7 +2,6 @@
 
 import copy
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +15,7 @@ from models.training.parts import Averaging
 from models.training.run import Run
 from models.training.settings import AdapterSettings, AveragingSettings, RecipeSettings
 from models.training.tuning import prepare_classifier
-from tests.models.test_training import CPU, SETTINGS, Killed, assert_same, fit_classifier, opened
+from tests.models.test_training import CPU, SETTINGS, Killed, assert_same, die_after_saving, fit_classifier, opened
 
 SWA = AveragingSettings(kind="swa", start=0.5, lr=0.01)
 FROM_THE_START = AveragingSettings(kind="swa", start=0.0, lr=0.01)
@@ -108,15 +107,7 @@ def test_a_killed_training_comes_to_the_same_average(
     recipe = opened(sets, tmp_path / "pixels", averaging=settings)
     unbroken = fresh()
     fit_classifier(unbroken, recipe, tmp_path / "unbroken", SHORT)
-    save, saved = loop.save_whole, []
-
-    def save_then_die(content: Any, path: Path) -> None:
-        save(content, path)
-        saved.append(path)
-        if len(saved) == 1:
-            raise Killed
-
-    monkeypatch.setattr(loop, "save_whole", save_then_die)
+    die_after_saving(monkeypatch, 1)
     with pytest.raises(Killed):
         fit_classifier(fresh(), recipe, tmp_path / "killed", SHORT)
     resumed = fresh()

@@ -19,6 +19,7 @@ from models.training.choices import BatchMates, Choice, FewPhotos, OtherPhotos, 
 from models.training.data import Backgrounds, as_batch
 from models.training.parts import Drawn, Treatment
 from models.training.recipes import Recipe, open_recipe, sets_read
+from models.training.run import Stored
 from models.training.settings import BackgroundSettings, RecipeSettings
 from tests.models.test_training import SETTINGS, Killed, assert_same, generator, trained
 
@@ -75,7 +76,7 @@ def shown_backgrounds(treat: Change, epochs: int = 200) -> tuple[np.ndarray, np.
 
 def opened(sets: Path, folder: Path, **parts: Any) -> Recipe:
     recipe = RecipeSettings(**({"start": "init", "data": "original"} | parts))
-    return open_recipe(recipe, sets, settings=SETTINGS, seed=3, folder=folder, workers=2)
+    return open_recipe(recipe, SETTINGS, Stored(sets, folder, 2), seed=3)
 
 
 def test_p_0_is_the_plain_recipe_bit_for_bit(sets: Path, tmp_path: Path) -> None:
@@ -351,7 +352,7 @@ def test_the_sets_that_are_named_are_those_that_are_read(
     few.mkdir()
     for name in names:
         (few / name).symlink_to(sets / name)
-    open_recipe(recipe, few, settings=SETTINGS, seed=3, folder=tmp_path / "pixels", workers=1)
+    open_recipe(recipe, SETTINGS, Stored(few, tmp_path / "pixels", 1), seed=3)
 
 
 def test_a_recipe_without_a_background_leaves_it(sets: Path, tmp_path: Path) -> None:

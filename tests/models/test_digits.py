@@ -42,7 +42,7 @@ def digits() -> tuple[Digits, Digits]:
 def test_every_method_is_scored_on_every_bias_and_a_second_run_reads_it(
     digits: tuple[Digits, Digits], tmp_path: Path
 ) -> None:
-    result, rows = compare_methods(*digits, SETTINGS, seed=0, seeds=[0, 4], device=CPU, folder=tmp_path)
+    result, rows = compare_methods(*digits, SETTINGS, seed=0, seeds=[0, 4], device=CPU, folder=tmp_path, workers=1)
     assert result["images"] == {"train": 80, "validation": 16, "test": 40}
     assert tuple(result["sets"]) == BIASES
     for judged in result["sets"].values():
@@ -58,9 +58,20 @@ def test_every_method_is_scored_on_every_bias_and_a_second_run_reads_it(
     assert all(len(row.cells) == len(COLUMNS) for row in rows)
     states = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("state.pt")}
     assert len(states) == len(BIASES) * len(METHODS) * 2
-    again, _ = compare_methods(*digits, SETTINGS, seed=0, seeds=[0, 4], device=CPU, folder=tmp_path)
+    again, _ = compare_methods(*digits, SETTINGS, seed=0, seeds=[0, 4], device=CPU, folder=tmp_path, workers=1)
     assert again == result
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("state.pt")} == states
+
+
+@pytest.mark.slow
+def test_processes_and_threads_change_nothing(digits: tuple[Digits, Digits], tmp_path: Path) -> None:
+    one, two = (
+        compare_methods(
+            *digits, SETTINGS, seed=0, seeds=[0], device=CPU, folder=tmp_path / str(workers), workers=workers
+        )
+        for workers in (1, 2)
+    )
+    assert one[0] == two[0]
 
 
 def test_a_penalty_turns_the_network_from_the_bias_and_it_still_learns(

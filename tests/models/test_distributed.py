@@ -18,7 +18,7 @@ from models.classifiers.classifier import build_classifier
 from models.training.distributed import average, average_buffers, first_ones, is_first, process_count, process_group
 from models.training.loop import STATE, fit
 from models.training.recipes import open_recipe
-from models.training.run import Run
+from models.training.run import Run, Stored
 from models.training.settings import LoopSettings, RecipeSettings
 from models.weights.files import read_torch_file
 from tests.conftest import ROOT
@@ -40,7 +40,7 @@ def train(
     sets: Path, pixels: Path, folder: Path, recipe: RecipeSettings, settings: LoopSettings = SHORT
 ) -> dict[str, torch.Tensor]:
     """The weights after a training with frozen batch norms, which would measure each part alone."""
-    opened = open_recipe(recipe, sets, settings=settings, seed=3, folder=pixels, workers=1)
+    opened = open_recipe(recipe, settings, Stored(sets, pixels, 1), seed=3)
     classifier = build_classifier("resnet10", input_size=settings.size)
     for module in classifier.modules():
         if isinstance(module, nn.BatchNorm2d):

@@ -30,10 +30,10 @@ from models.flow.network import FlowHead, vote
 from models.flow.picture import COLUMNS, LEGEND, sheet_rows
 from models.flow.swaps import SETS_READ, Swaps, open_swaps
 from models.flow.train import Examples, fit_head, joint_loss
-from models.training.run import Run
+from models.training.run import Run, Stored
 from models.training.settings import FlowSettings, NamedRecipe
 from models.training.train import train_recipe
-from tests.models.test_training import SETTINGS, Killed, generator
+from tests.models.test_training import SETTINGS, Killed, die_after_saving, generator
 
 CPU = torch.device("cpu")
 KINDS = ("nice", "maf")
@@ -71,9 +71,7 @@ def trained(sets: Path, folder: Path, **flow: Any) -> tuple[Classifier, list[dic
         recipe,
         SETTINGS.model_copy(update={"batch_size": 18}),
         Run(3, CPU, torch.float32, folder / "state"),
-        sets=sets,
-        pixels=folder / "pixels",
-        workers=1,
+        Stored(sets, folder / "pixels", 1),
     )
     assert (
         parameters["trained"]
@@ -249,15 +247,7 @@ def test_a_killed_training_ends_in_the_same_weights(
     monkeypatch: pytest.MonkeyPatch,
     saves: int,
 ) -> None:
-    save, saved = train.save_whole, []
-
-    def save_then_die(content: Any, path: Path) -> None:
-        save(content, path)
-        saved.append(path)
-        if len(saved) == saves:
-            raise Killed
-
-    monkeypatch.setattr(train, "save_whole", save_then_die)
+    saved = die_after_saving(monkeypatch, saves, train)
     with pytest.raises(Killed):
         trained(sets, tmp_path)
     monkeypatch.setattr(features, "_view", None)  # what is embedded stays so

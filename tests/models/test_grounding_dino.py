@@ -187,9 +187,18 @@ def test_bfloat16_finds_much_the_same(network: nn.Module) -> None:
 
 def test_captions() -> None:
     assert caption_of(("Tench", " fish ", "tench")) == "tench . fish ."
-    for prompt in ((), ("",), ("st. bernard",), ("dog", "what?")):
-        with pytest.raises(InputError, match="expected one or more phrases without dots and question marks"):
-            caption_of(prompt)
+    assert caption_of(("St. Bernard", "crane (bird)", "what?")) == "st bernard . crane bird . what ."
+    with pytest.raises(InputError, match="the prompt is empty, expected one or more phrases"):
+        caption_of(())
+    with pytest.raises(InputError, match=r"the class '\?' has neither letters nor digits to look for"):
+        caption_of(("dog", "?"))
+
+
+def test_a_detection_names_the_class_as_it_was_asked_for(network: nn.Module) -> None:
+    found = detector(network).detect([image(0)] * 2, [("Fish [CLS].", "DOG"), ("fish cls", "dog")])
+    assert [[detection.box for detection in boxes] for boxes in found[:1]] == [[one.box for one in found[1]]]
+    asked = [{name for one in boxes for name in one.phrase.split(", ")} - {""} for boxes in found]
+    assert asked[0] == {{"fish cls": "Fish [CLS].", "dog": "DOG"}[name] for name in asked[1]} != set()
 
 
 def test_a_prompt_too_long(network: nn.Module) -> None:

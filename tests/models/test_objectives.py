@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from models.classifiers.classifier import Classifier
-from models.training import loop, settings
+from models.training import settings
 from models.training.consistency import Consistency, symmetric_divergence
 from models.training.groups import GroupDRO
 from models.training.loop import fit
@@ -19,8 +19,9 @@ from models.training.objectives import Objective, build_objective
 from models.training.parts import Batch
 from models.training.penalties import GradientPenalty
 from models.training.recipes import open_recipe
-from models.training.run import Run
+from models.training.run import Run, Stored
 from tests.models.test_training import SETTINGS as PLAIN
+from tests.models.test_training import Killed, die_after_saving
 
 SETTINGS = PLAIN.model_copy(update={"size": 16, "epochs": 2, "batch_size": 12})
 PARTS: dict[str, dict[str, Any]] = {
@@ -31,10 +32,6 @@ PARTS: dict[str, dict[str, Any]] = {
     "group_dro": {"group_dro": {"step": 0.1}},
 }
 PARTS["all"] = PARTS["smoothed"] | PARTS["consistency"] | PARTS["group_dro"]
-
-
-class Killed(Exception):
-    """The process ends here."""
 
 
 def named(**parts: Any) -> settings.RecipeSettings:
@@ -83,7 +80,7 @@ def consistency_of(network: nn.Module, batch: Batch, *, gamma: float, weight: fl
 
 def trained(folder: Path, sets: Path, parts: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """(weights, what the parts remember)"""
-    recipe = open_recipe(named(**parts), sets, settings=SETTINGS, seed=3, folder=folder.parent / "pixels", workers=1)
+    recipe = open_recipe(named(**parts), SETTINGS, Stored(sets, folder.parent / "pixels", 1), seed=3)
     folder.mkdir(exist_ok=True)
     classifier = small_classifier()
     history = fit(
@@ -135,16 +132,9 @@ def test_each_trains_and_a_killed_run_ends_in_the_same_weights(
     start = small_classifier().state_dict()
     assert all(torch.isfinite(value).all() for value in unbroken[0].values())
     assert not torch.equal(unbroken[0]["network.fc.weight"], start["network.fc.weight"])
-    save = loop.save_whole
-
-    def save_then_die(content: Any, path: Path) -> None:
-        save(content, path)
-        raise Killed
-
-    with monkeypatch.context() as patch:
-        patch.setattr(loop, "save_whole", save_then_die)
-        with pytest.raises(Killed):
-            trained(tmp_path / "killed", sets, PARTS[name])
+    die_after_saving(monkeypatch, 1)
+    with pytest.raises(Killed):
+        trained(tmp_path / "killed", sets, PARTS[name])
     resumed = trained(tmp_path / "killed", sets, PARTS[name])
     assert_same(unbroken[0], resumed[0])
     assert_same(unbroken[1], resumed[1])

@@ -16,7 +16,7 @@ from models.training.augment import crop_and_flip, jitter_colours
 from models.training.data import soft_labels
 from models.training.loop import fit
 from models.training.recipes import Recipe, open_recipe
-from models.training.run import Run
+from models.training.run import Run, Stored
 from models.training.schedule import learning_rate
 from models.training.settings import BackgroundSettings, LoopSettings, RecipeSettings
 
@@ -44,6 +44,20 @@ class Killed(Exception):
     """The process ends here."""
 
 
+def die_after_saving(monkeypatch: pytest.MonkeyPatch, times: int, module: Any = loop) -> list[Path]:
+    """Let a training die once it has saved its state so often; returns where it saves, now and later."""
+    save, saved = module.save_whole, []
+
+    def save_then_die(content: Any, path: Path) -> None:
+        save(content, path)
+        saved.append(path)
+        if len(saved) == times:
+            raise Killed
+
+    monkeypatch.setattr(module, "save_whole", save_then_die)
+    return saved
+
+
 def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
@@ -51,7 +65,7 @@ def generator(seed: int = 0) -> torch.Generator:
 def opened(sets: Path, folder: Path, *, data: str = "original", p: float | None = None, **parts: Any) -> Recipe:
     background = None if p is None else BackgroundSettings(by="any_class", p=p)
     recipe = RecipeSettings(start="init", data=data, background=background, **parts)
-    return open_recipe(recipe, sets, settings=SETTINGS, seed=3, folder=folder, workers=2)
+    return open_recipe(recipe, SETTINGS, Stored(sets, folder, 2), seed=3)
 
 
 def trained(
@@ -159,15 +173,7 @@ def test_a_killed_run_ends_in_the_weights_of_an_unbroken_one(
 ) -> None:
     data = opened(sets, tmp_path / "pixels", p=p)
     unbroken, history = trained(data, tmp_path / "unbroken")
-    save, saved = loop.save_whole, []
-
-    def save_then_die(content: Any, path: Path) -> None:
-        save(content, path)
-        saved.append(path)
-        if len(saved) == 2:
-            raise Killed
-
-    monkeypatch.setattr(loop, "save_whole", save_then_die)
+    saved = die_after_saving(monkeypatch, 2)
     with pytest.raises(Killed):
         trained(data, tmp_path / "killed")
     resumed, same_history = trained(data, tmp_path / "killed")

@@ -33,13 +33,13 @@ from pipeline import (
     init,
     mix,
     render,
-    report,
     saliency,
     segment,
     train,
     train_unet,
 )
 from pipeline.params import SEGMENTATION_SETS, WEIGHTS
+from pipeline.report import __main__ as report
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -79,7 +79,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(folder)
         patch.delenv("WORK_DIR", raising=False)
         patch.delenv("IMAGENET", raising=False)
-        config.main(argparse.Namespace())
+        config.main(argparse.Namespace(changed=False))
         for source in WEIGHTS:
             fetch_weights.main(argparse.Namespace(source=source))
         for name in SEGMENTATION_SETS:

@@ -74,6 +74,35 @@ def test_broken_yaml_is_a_sentence(tmp_path: Path) -> None:
         read_params(path)
 
 
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda text: text.replace(b"seed: 0", b"seed:\t0\n\ttab: 1", 1), r"params.yaml:\d+ is not valid YAML: \S+"),
+        (
+            lambda text: text.replace(b"seed: 0", b"seed: 0\nseed: 1", 1),
+            r"params.yaml:\d+ is not valid YAML: .*dupl",
+        ),
+        (lambda text: text + b"\n# \x07\n", r"is not valid YAML: \S+"),
+        (lambda text: text + b"# caf\xe9\n", r"params.yaml:\d+: expected text in UTF-8, got the byte 0xe9"),
+        (lambda text: text.decode().encode("utf-16"), r"params.yaml:1: expected text in UTF-8, got the byte 0xff"),
+    ],
+)
+def test_broken_text_is_one_line_with_its_place(tmp_path: Path, spoil: Callable[[bytes], bytes], words: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_bytes(spoil((ROOT / "params.yaml").read_bytes()))
+    with pytest.raises(InputError, match=words) as caught:
+        read_params(path)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(InputError, match=r"gone.yaml cannot be read"):
+        read_params(tmp_path / "gone.yaml")
+
+
+def test_an_editors_endings_and_mark_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_bytes(b"\xef\xbb\xbf" + (ROOT / "params.yaml").read_bytes().replace(b"\n", b"\r\n"))
+    assert read_params(path) == read_params(ROOT / "params.yaml")
+
+
 def test_numbers_are_read_as_dvc_writes_them(tmp_path: Path) -> None:
     """`dvc exp run -S train.jitter=1e-5` writes 1e-05, which YAML 1.1 takes for a string."""
     path = edited(tmp_path, lambda _: None)

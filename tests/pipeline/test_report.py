@@ -17,7 +17,7 @@ from bgdata.errors import InputError
 from bgdata.io import decode_image, decode_mask, encode_jpeg, encode_mask
 from bgdata.labels import CLASS_FOLDERS, CLASS_NAMES
 from bgdata.shards import ImageSet, Row, finish_set, member_name, shard_name, write_shard
-from pipeline import report
+from pipeline.report import __main__ as report
 from pipeline.report import words
 from pipeline.report.adversaries import _apart, read_adversaries
 from pipeline.report.charts import curve_chart

@@ -89,7 +89,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.slow
 def test_the_samples_photos_have_no_box_and_get_masks_by_text(project: Path) -> None:
-    config.main(argparse.Namespace())
+    config.main(argparse.Namespace(changed=False))
     for source in WEIGHTS:
         fetch_weights.main(argparse.Namespace(source=source))
     for stage in (fetch, ingest, segment):
@@ -109,7 +109,7 @@ def test_the_samples_photos_have_no_box_and_get_masks_by_text(project: Path) -> 
 
 def test_weights_that_are_not_those_of_the_table_are_refused(project: Path, tmp_path: Path) -> None:
     (tmp_path / "mirror" / "sam_vit_b_01ec64.pth").write_bytes(b"another file")
-    config.main(argparse.Namespace())
+    config.main(argparse.Namespace(changed=False))
     with pytest.raises(InputError, match=r"sam_vit_b_01ec64\.pth"):
         fetch_weights.main(argparse.Namespace(source="sam_vit_b"))
     assert not (project / "data/weights/sam_vit_b").exists()

@@ -29,7 +29,7 @@ def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 def build(settings: object, *, fail: bool = False, text: str = "whole") -> list[str]:
     """Run a stage of one file; returns what it found of an earlier run."""
-    with workspace("s", settings=settings, inputs={"in": Path("input")}, outs={"set": Path("out/set")}) as work:
+    with workspace("mix", settings=settings, inputs={"in": Path("input")}, outs={"set": Path("out/set")}) as work:
         found = sorted(path.name for path in work.rglob("*.tar"))
         (work / "set/parts").mkdir(parents=True, exist_ok=True)
         (work / "set/a.tar").write_text(text)
@@ -67,17 +67,17 @@ def test_scratch_outlives_a_kill_before_dvc_records_the_outs() -> None:
     assert build({"a": 1}) == ["a.tar"], "another stage was recorded, not this one"
     time.sleep(0.02)
     entry = "    - path: out/set\n      hash: md5\n      md5: 0f.dir\n      size: 5\n      nfiles: 1\n"
-    Path("dvc.lock").write_text(f"stages:\n  s:\n    outs:\n{entry}")
+    Path("dvc.lock").write_text(f"stages:\n  mix:\n    outs:\n{entry}")
     assert build({"a": 1}) == []
 
 
 def test_a_removal_that_was_cut_short_is_not_taken_up() -> None:
     with pytest.raises(RuntimeError):
         build({"a": 1}, fail=True)
-    (work,) = [path for path in Path(".work/s").iterdir() if path.is_dir()]
+    (work,) = [path for path in Path(".work/mix").iterdir() if path.is_dir()]
     work.rename(work.with_name(f".gone-{work.name}"))
     assert build({"a": 1}) == []
-    assert not list(Path(".work/s").glob(".gone-*"))
+    assert not list(Path(".work/mix").glob(".gone-*"))
 
 
 def test_two_writers_never_share_a_workspace() -> None:
@@ -85,7 +85,7 @@ def test_two_writers_never_share_a_workspace() -> None:
         import time
         from pathlib import Path
         from pipeline._workspace import workspace
-        with workspace("s", settings={}, inputs={}, outs={}):
+        with workspace("mix", settings={}, inputs={}, outs={}):
             Path("ready").touch()
             time.sleep(60)
     """
@@ -95,14 +95,14 @@ def test_two_writers_never_share_a_workspace() -> None:
         while not Path("ready").exists():
             time.sleep(0.05)
         with (
-            pytest.raises(InputError, match="another process is running s"),
-            workspace("s", settings={}, inputs={}, outs={}),
+            pytest.raises(InputError, match="another process is running mix"),
+            workspace("mix", settings={}, inputs={}, outs={}),
         ):
             pass
     finally:
         other.send_signal(signal.SIGKILL)
         other.wait()
-    with workspace("s", settings={}, inputs={}, outs={}):
+    with workspace("mix", settings={}, inputs={}, outs={}):
         pass  # a killed writer's lock is free
 
 
@@ -111,6 +111,10 @@ def test_two_writers_never_share_a_workspace() -> None:
     [
         (InputError("mask a is 5x7, its image is 6x7: re-run segment"), "error: mask a is 5x7"),
         (OSError(errno.ENOSPC, "No space left on device", "data/x.tar"), "error: no space is left on data/x.tar"),
+        (OSError(errno.ENOSPC, "No space left on device"), "error: no space is left on the disk"),
+        (PermissionError(errno.EACCES, "Permission denied", "x"), "error: x cannot be read or written (Permission"),
+        (FileExistsError(errno.EEXIST, "File exists", "x"), "error: x cannot be read or written (File exists)"),
+        (OSError(errno.ENAMETOOLONG, "File name too long", "x"), "error: x cannot be read or written (File name"),
     ],
 )
 def test_a_users_mistake_is_a_sentence_and_exit_code_2(

@@ -1,4 +1,4 @@
-"""The table of recipes and the sweep of p: from score files to the report, the README and `dvc`."""
+"""The table of recipes and the sweep of p: from score files to the report, the pages and `dvc`."""
 
 import argparse
 import csv
@@ -25,6 +25,7 @@ from pipeline.report.sweep import (
     sweep_chart,
 )
 from pipeline.report.table import COLUMNS, put_between_marks, render_markdown, results_table
+from tests.conftest import ROOT
 from tests.pipeline.test_report import COUNT, HITS, add_seeds, edit_json, recipe_settings, run, write_inputs
 
 RECIPES = ("original", "dynamic")
@@ -104,21 +105,31 @@ def test_a_further_seed_of_another_checkpoint_is_refused(project: Path) -> None:
         run()
 
 
-def test_the_readme_is_written_once_for_all(project: Path) -> None:
+def test_a_page_is_written_once_for_all(project: Path) -> None:
     run()
-    readme = project / "README.md"
-    readme.write_text("before\n<!-- seeds -->\nold\n<!-- /seeds -->\nafter\n")
-    arguments = argparse.Namespace(metrics=Path("report/metrics.json"), readme=False)
+    page = project / "page.md"
+    page.write_text("before\n<!-- results -->\nold\n<!-- /results -->\nafter\n")
+    arguments = argparse.Namespace(metrics=Path("report/metrics.json"), into=None)
     table.main(arguments)
-    assert "old" in readme.read_text()
-    arguments.readme = True
+    assert "old" in page.read_text()
+    arguments.into = page
     table.main(arguments)
-    once = readme.read_text()
-    assert once.startswith("before\n<!-- seeds -->\nPercent, mean")
-    assert once.endswith("|\n<!-- /seeds -->\nafter\n")
+    once = page.read_text()
+    assert once.startswith("before\n<!-- results -->\nPercent, mean")
+    assert once.endswith("|\n<!-- /results -->\nafter\n")
     assert "old" not in once
     table.main(arguments)
-    assert readme.read_text() == once
+    assert page.read_text() == once
+    arguments.into = project / "none.md"
+    with pytest.raises(InputError, match=r"none\.md is missing: name a Markdown file with the lines <!-- results -->"):
+        table.main(arguments)
+
+
+def test_the_readme_shows_what_the_demo_gave() -> None:
+    shown = render_markdown(json.loads((ROOT / "report/metrics.json").read_text()))
+    assert f"<!-- results -->\n{shown}\n<!-- /results -->" in (ROOT / "README.md").read_text(), (
+        "run `python -m pipeline.table --into README.md`"
+    )
 
 
 def test_marks_that_are_missing_or_doubled_are_a_sentence() -> None:
@@ -163,11 +174,11 @@ def test_the_sweep_is_a_file_for_dvc_and_a_chart() -> None:
 def test_experiments_are_put_together(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run()
     capsys.readouterr()
-    readme = project / "README.md"
-    readme.write_text("<!-- p-sweep -->\n<!-- /p-sweep -->\n")
-    arguments = argparse.Namespace(experiments=["workspace", "workspace"], readme=True)
+    page = project / "page.md"
+    page.write_text("<!-- p-sweep -->\n<!-- /p-sweep -->\n")
+    arguments = argparse.Namespace(experiments=["workspace", "workspace"], into=page)
     sweep.main(arguments)
-    first = readme.read_text(), (project / "docs/p_sweep.csv").read_bytes(), (project / "docs/p_sweep.svg").read_bytes()
+    first = page.read_text(), (project / "docs/p_sweep.csv").read_bytes(), (project / "docs/p_sweep.svg").read_bytes()
     printed = capsys.readouterr().out
     assert printed in first[0]
     assert [line.split(" |")[0] for line in printed.splitlines()] == ["| p", "| ---", "| 0", "| 0.75"]
@@ -175,9 +186,9 @@ def test_experiments_are_put_together(project: Path, capsys: pytest.CaptureFixtu
     assert first[1].count(b",original,0.0,original,") == 1  # a run that both experiments share
     assert len(ET.fromstring(first[2]).findall(".//{*}polyline")) == 3
     sweep.main(arguments)
-    assert (readme.read_text(), *((project / f"docs/p_sweep.{end}").read_bytes() for end in ("csv", "svg"))) == first
+    assert (page.read_text(), *((project / f"docs/p_sweep.{end}").read_bytes() for end in ("csv", "svg"))) == first
     with pytest.raises(InputError, match=r"nowhere has no report/p_sweep.csv .*`dvc exp show` lists the experiments"):
-        sweep.main(argparse.Namespace(experiments=["nowhere"], readme=False))
+        sweep.main(argparse.Namespace(experiments=["nowhere"], into=None))
 
 
 def test_rows_of_one_p_are_averaged() -> None:

@@ -276,16 +276,18 @@ def _read_manifest(path: Path) -> dict[str, Any]:
 
 
 def _read_index(path: Path) -> list[Row]:
-    cells_of_rows = read_table(path, _COLUMNS)
+    return [_read_row(path, cells) for cells in read_table(path, _COLUMNS)]
+
+
+def _read_row(path: Path, cells: Mapping[str, str]) -> Row:
     try:
-        return [_checked(Row.from_cells(cells)) for cells in cells_of_rows]
+        row = Row.from_cells(cells)
+        if row.label not in range(len(CLASS_FOLDERS)) or row.split not in SPLITS or min(row.offset, row.size) < 0:
+            raise ValueError(
+                f"label {row.label}, split {row.split!r}, offset {row.offset} and size {row.size} are none"
+            )
     except ValueError as error:
-        raise InputError(f"{path} is broken ({error}): pull or make the set again") from None
-
-
-def _checked(row: Row) -> Row:
-    if row.label not in range(len(CLASS_FOLDERS)) or row.split not in SPLITS or min(row.offset, row.size) < 0:
-        raise ValueError(f"label {row.label}, split {row.split!r}, offset {row.offset} and size {row.size} are none")
+        raise InputError(f"{path} is broken (image {cells['id']}: {error}): pull or make the set again") from None
     return row
 
 

@@ -191,7 +191,7 @@ def test_data_of_other_kinds_get_a_sentence(release: Path, tmp_path: Path) -> No
     (tmp_path / "single").mkdir()
     (tmp_path / "single/manifest.json").write_text("{}")
     for data, sentence in (
-        (page, r"release.tar.gz is n"),
+        (page, r"release.tar.gz is a web page \(HTML\), expected .zip"),
         (shutil.make_archive(str(tmp_path / "twice"), "zip", tmp_path / "twice"), r"holds 2 releases \(a, b\)"),
         (
             shutil.make_archive(str(tmp_path / "other"), "zip", tmp_path / "other"),

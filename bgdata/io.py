@@ -204,5 +204,5 @@ def _is_turned(photo: Image.Image, data: bytes) -> bool:
         orientation = None
     if orientation in range(1, 9):
         return orientation != 1
-    flags = cv2.IMREAD_COLOR_RGB
-    return not np.array_equal(_decoded(data, flags), _decoded(data, flags | cv2.IMREAD_IGNORE_ORIENTATION))
+    seen, plain = (_decoded(data, cv2.IMREAD_COLOR_RGB | flag) for flag in (0, cv2.IMREAD_IGNORE_ORIENTATION))
+    return seen is not None and plain is not None and not np.array_equal(seen, plain)

@@ -44,6 +44,8 @@ def add_any_model_arguments(parser: argparse.ArgumentParser) -> None:
     )
     model.add_argument("--arch", default="resnet50", help="torchvision's or timm's name (timm:NAME); default resnet50")
     model.add_argument("--weights", help="published weights of --arch by name (IMAGENET1K_V1, ...); default: its best")
+    model.add_argument("--key", help="of several states in --checkpoint, the one under this key (state_dict_ema, ...)")
+    model.add_argument("--prefix", help="... whose names begin with this (student., module.backbone., ...)")
     model.add_argument("--entry", metavar="MODULE:FUNCTION", help="your own Python function that returns the network")
     model.add_argument("--in9", action="store_true", help="the model has nine outputs, not ImageNet's thousand")
     model.add_argument("--mean", type=number, nargs=3, metavar=("R", "G", "B"), help="default: the model's own")
@@ -103,6 +105,8 @@ def model_source(arguments: argparse.Namespace) -> ModelSource:
         mean=arguments.mean,
         std=arguments.std,
         size=arguments.size,
+        key=arguments.key,
+        prefix=arguments.prefix,
     )
 
 

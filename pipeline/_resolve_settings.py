@@ -63,7 +63,8 @@ def _segmentation_settings(params: Params) -> dict[str, Any]:
     for name, source in (judging.sources.model_dump() | {"photos": "ingest"}).items():
         judged = {"source": source, "samples": judging.samples, "methods": judging.methods}
         sections = _segmenters(params, set(judging.methods))
-        resolved[f"evaluate_segmentation-{name}"] = judged | {"segment": sections} | seed
+        limit = {"max_unusable": judging.max_unusable} if name in SEGMENTATION_SETS else {}
+        resolved[f"evaluate_segmentation-{name}"] = judged | {"segment": sections} | limit | seed
         drawn = params.fetch.synthetic.model_dump(include={"size", "difficulty"})
         scenes = {"images": judging.synthetic_images} | drawn if source == "synthetic" else {}
         if name in SEGMENTATION_SETS:

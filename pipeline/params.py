@@ -67,6 +67,7 @@ class EvaluateSegmentationSettings(Settings):
     methods: list[Method] = Field(description="the segmenters to judge; given: the truth itself, a check that scores 1")
     sources: SegmentationSources
     synthetic_images: int = Field(ge=10, description="images of each set that is drawn")
+    max_unusable: float = Field(ge=0, le=1, description="share of a set's annotations or photos that may be of no use")
 
 
 class StudentSettings(UNetSettings):

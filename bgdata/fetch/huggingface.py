@@ -66,7 +66,7 @@ def fetch_imagenet(
     shards = library.list_shards()
     for split, limit in limits.items():
         _fetch_split(tree, split, shards[split], library=library, wanted=wanted, limit=limit)
-    _write_solution(tree, root / NOTES)
+    _write_solution(root / SOLUTION, root / NOTES)
     return tree
 
 
@@ -223,10 +223,10 @@ def _photo(image: StructScalar, wnid: str, split: str, shard: Path) -> tuple[str
     return name["stem"], cells["bytes"]
 
 
-def _write_solution(tree: IlsvrcTree, notes: Path) -> None:
+def _write_solution(path: Path, notes: Path) -> None:
     """Write the classes of the photos for validation in Kaggle's form (without boxes: they have files of their own)."""
     wnids: dict[str, str] = {}
     for note in notes.glob(f"{_SPLITS['val']}-*.json"):
         wnids |= json.loads(note.read_text())
     rows = [{"ImageId": stem, "PredictionString": wnid} for stem, wnid in sorted(wnids.items())]
-    write_csv(tree.solution, ("ImageId", "PredictionString"), rows)
+    write_csv(path, ("ImageId", "PredictionString"), rows)

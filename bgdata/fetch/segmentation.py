@@ -7,6 +7,8 @@ from bgdata.errors import InputError
 from bgdata.fetch.archives import extract
 from bgdata.fetch.download import fetch_file
 from bgdata.fetch.sources import SOURCES
+from bgdata.hidden import is_hidden
+from bgdata.segmentation_sets.coco_layout import find_layout
 from bgdata.shards import write_csv, write_text_whole
 
 # The source of each set, and what of a root the readers use (bgdata.segmentation_sets).
@@ -45,9 +47,23 @@ def write_set_listing(name: str, root: Path | None, path: Path) -> int:
     """
     if root is not None and not root.is_dir():
         raise InputError(f"{root} is no folder: set runtime.{name} to where {name} is unpacked")
-    files = sorted(file for file in root.rglob("*") if file.is_file()) if root else []
-    relative = [(file.relative_to(root).as_posix(), file) for file in files] if root else []
-    rows = [{"path": place, "bytes": file.stat().st_size} for place, file in relative if is_used(name, place)]
+    files = sorted(_used_files(name, root)) if root else []
+    rows = [{"path": file.relative_to(root).as_posix(), "bytes": file.stat().st_size} for file in files] if root else []
     path.parent.mkdir(parents=True, exist_ok=True)
     write_csv(path, ("path", "bytes"), rows)
     return len(rows)
+
+
+def _used_files(name: str, root: Path) -> set[Path]:
+    """The files below a root that the set's reader looks at; COCO's lie as many tools leave them."""
+    if name == "coco":
+        layout = find_layout(root)
+        photos = {file for folder in layout.photos for file in folder.rglob("*") if _is_data(file, root)}
+        return {layout.annotations} | {file for file in photos if file.suffix.lower() != ".json"}
+    return {
+        file for file in root.rglob("*") if is_used(name, file.relative_to(root).as_posix()) and _is_data(file, root)
+    }
+
+
+def _is_data(file: Path, root: Path) -> bool:
+    return not is_hidden(file.relative_to(root)) and file.is_file()

@@ -44,7 +44,7 @@ class FlatFolder:
 def list_flat(folder: FlatFolder, *, gone: Sequence[Path] = ()) -> tuple[list[Candidate], int]:
     """The photos of the nine classes in a flat folder, all in `val`, sorted by id, and how many other photos it holds.
 
-    Opens none of them; files that are `gone` are listed as if they were there.
+    Opens none of them; photos that are `gone` are listed without a file.
 
     Raises InputError where it holds no photo of the nine, two of them would get one id, or an id is longer than a shard
     can hold.
@@ -76,4 +76,5 @@ def _photos(folder: FlatFolder, below: str, gone: Sequence[Path]) -> Iterator[Ca
             yield None
         else:
             wnid = named.group()
-            yield Candidate(id_of(stem, wnid), "val", wnid, labels[wnid], stem, photo, None, masks.get(stem))
+            there = None if photo in lost else photo
+            yield Candidate(id_of(stem, wnid), "val", wnid, labels[wnid], stem, there, None, masks.get(stem))

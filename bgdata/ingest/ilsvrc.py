@@ -135,7 +135,7 @@ def _masks(places: Iterable[Path]) -> Path | None:
 def list_candidates(tree: IlsvrcTree | ClassFolders, *, gone: Sequence[Path] = ()) -> list[Candidate]:
     """All photos of the nine classes that the tree has or annotates, sorted by split and id; opens none of them.
 
-    Files that are `gone` are listed as if they were there. Raises InputError where a photo has no class or two, two
+    Photos that are `gone` are listed without a file. Raises InputError where a photo has no class or two, two
     photos would get one id, an id is longer than a shard can hold, or there are none.
     """
     val = read_solution(tree.solution) if tree.solution else {}
@@ -170,13 +170,13 @@ def _list_split(
             raise error
     if not unread:
         _check_classes(photos, tree, split)
-    labels = in9_label_by_wnid()
-    for wnid, stem, photo in [*photos, *(_File(*key, "") for key in missing)]:
+    labels, lost = in9_label_by_wnid(), {"", *map(str, gone)}
+    for wnid, stem, photo in [*photos, *(_File(wnid, stem, "") for wnid, stem in missing)]:
         if wnid in labels:
             parts = (found.get((wnid, stem)) or found.get((None, stem)) for found in (annotations, masks))
             number = _VAL.fullmatch(stem)
             image_id = f"{wnid}_{number['number']}" if number else id_of(stem, wnid)
-            yield Candidate(image_id, split, wnid, labels[wnid], stem, photo or None, *parts)
+            yield Candidate(image_id, split, wnid, labels[wnid], stem, None if photo in lost else photo, *parts)
 
 
 def _files(

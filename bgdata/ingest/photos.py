@@ -176,8 +176,8 @@ def _write_shard(photos: Sequence[Found], tree: PhotoTree, work: Path, shard: st
 
 def _mask_members(photos: Sequence[Found]) -> Iterator[tuple[Row, bytes]]:
     for candidate, finding in photos:
-        data = candidate.mask and read_mask(Path(candidate.mask), finding)
-        if data:
+        data = read_mask(Path(candidate.mask), finding) if candidate.mask else None
+        if data is not None:
             name = member_name(candidate.label, candidate.id, "png")
             yield Row(candidate.id, candidate.split, candidate.label, candidate.wnid, name), data
 

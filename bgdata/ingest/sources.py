@@ -11,7 +11,7 @@ from bgdata.ingest.ilsvrc import find_tree, list_candidates
 def open_source(source: str, root: Path, *, gone: Sequence[Path] = ()) -> tuple[PhotoTree, list[Candidate]]:
     """The tree of a source (`fetch.source`) at `root` and its photos of the nine classes, none of them opened.
 
-    Photos that are `gone` are listed as if they were there. Raises InputError where the root is not laid out as the
+    Photos that are `gone` are listed without a file. Raises InputError where the root is not laid out as the
     source's files are.
     """
     if source == "sample":

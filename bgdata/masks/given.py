@@ -97,9 +97,10 @@ def _one_channel(colours: UInt8[np.ndarray, "h w 3"], *, tolerance: int) -> UInt
 
 def _beside_black(colours: UInt8[np.ndarray, "h w 3"]) -> Bool[np.ndarray, "h w"] | None:
     """Where the one colour is that is there beside black; None where there are others."""
-    coloured = colours.any(axis=-1)
+    coloured = np.asarray(colours.any(axis=-1))
     shades = colours[coloured]
-    return coloured if (shades == shades[:1]).all() and not coloured.all() else None
+    single = bool((shades == shades[:1]).all()) and not coloured.all()
+    return coloured if single else None
 
 
 def _is_constant(values: np.ndarray) -> bool:

@@ -19,19 +19,32 @@ from bgdata.errors import InputError
 def decode_polygons(polygons: Sequence[Any], size: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
     """Rasterise polygons `[x0, y0, x1, y1, ...]` in pixels, joined, on a frame of `size` (height, width).
 
-    Raises InputError where there is none, or one is not a flat list of at least three points on or near the frame.
+    Raises InputError as `check_polygons` does.
     """
+    check_polygons(polygons, size)
+    joined = coco_mask.merge(coco_mask.frPyObjects(list(polygons), *size))
+    return _filled(_decompressed(joined["counts"].decode()), size)
+
+
+def check_polygons(polygons: Sequence[Any], size: tuple[int, int]) -> None:
+    """Raise InputError where there is none, or one is not a flat list of at least three points on or near the frame."""
     if not polygons:
         raise InputError("the segmentation is an empty list; expected polygons")
     for polygon in polygons:
         if not _is_polygon(polygon, reach=2 * max(size)):
             raise InputError("broken polygon: expected a flat list of at least three points x, y on the image")
-    joined = coco_mask.merge(coco_mask.frPyObjects(list(polygons), *size))
-    return _filled(_decompressed(joined["counts"].decode()), size)
 
 
 def decode_rle(rle: Mapping[str, Any], size: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
     """Decode run lengths, as numbers or as COCO's compressed text, of a frame of `size` (height, width).
+
+    Raises InputError as `check_run_lengths` does.
+    """
+    return _filled(check_run_lengths(rle, size), size)
+
+
+def check_run_lengths(rle: Mapping[str, Any], size: tuple[int, int]) -> list[int]:
+    """The run lengths as numbers.
 
     Raises InputError where they are broken, of another frame or do not fill it.
     """
@@ -39,11 +52,11 @@ def decode_rle(rle: Mapping[str, Any], size: tuple[int, int]) -> Bool[np.ndarray
     if rle.get("size") != list(size):
         raise InputError(f"run lengths of the size {rle.get('size')}, its image is {list(size)} (height, width)")
     runs = _decompressed(counts) if isinstance(counts, str) else counts
-    if not isinstance(runs, list) or not all(type(run) is int and run >= 0 for run in runs):
+    if not isinstance(runs, list) or not all(type(run) in (int, float) and run >= 0 and run % 1 == 0 for run in runs):
         raise InputError("broken run lengths: expected numbers of 0 and more, or COCO's compressed text")
     if sum(runs) != size[0] * size[1]:
         raise InputError(f"the run lengths add up to {sum(runs)} pixels, its image has {size[0] * size[1]}")
-    return _filled(runs, size)
+    return [int(run) for run in runs]
 
 
 def encode_polygons(mask: Bool[np.ndarray, "h w"]) -> list[list[int]] | None:

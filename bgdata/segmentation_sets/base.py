@@ -1,10 +1,9 @@
 """What a set with true masks is: samples that are listed at once, and decoded one by one."""
 
-import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, UInt8
@@ -12,8 +11,11 @@ from jaxtyping import Bool, UInt8
 from bgdata.errors import InputError
 from bgdata.geometry import Box, mask_box
 from bgdata.io import decode_image
+from bgdata.segmentation_sets.unusable import Unusable
+from bgdata.text import read_lines, read_table
 
 OWN_CATEGORIES = "categories.csv"
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,12 @@ class Truth:
 
 
 class UnusableTruth(Exception):
-    """A sample that cannot be scored, and is counted instead; `args[0]` is the reason, a word of the result."""
+    """A sample that cannot be scored, and is counted instead: the reason, a word of the result, and a sentence."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(reason, detail)
+        self.reason = reason
+        self.detail = detail
 
 
 @runtime_checkable
@@ -65,10 +72,14 @@ class SegmentationSet(Protocol):
     def counts(self) -> Mapping[str, int]:
         """`images`, `images_without_object` (they give no sample), `samples`, `categories`."""
 
+    @property
+    def unusable(self) -> Sequence[Unusable]:
+        """What was left out of `samples`, in the set's own order."""
+
     def read(self, sample: Sample) -> Truth:
         """Decode one sample; may be called from several threads.
 
-        Raises UnusableTruth where its truth is no mask of use, InputError where its files are missing or broken.
+        Raises UnusableTruth where its truth is no mask of use, or its files are missing or broken.
         """
 
 
@@ -103,17 +114,59 @@ def truth_of(
     return Truth(image, mask, box, void)
 
 
-def read_image(path: Path) -> UInt8[np.ndarray, "h w 3"]:
-    """Decode the image of a file.
+def read_photo(path: Path) -> UInt8[np.ndarray, "h w 3"]:
+    """Decode the photo of a file.
 
-    Raises InputError, naming the file, where it is missing or no image.
+    Raises UnusableTruth, naming the file: `missing_photo` where it is gone, `unreadable_photo` where it is no image.
     """
     try:
         return decode_image(path.read_bytes())
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing: fetch the set again, or take it from the lists") from None
+    except OSError as error:
+        raise UnusableTruth("missing_photo", f"{path} cannot be read ({error.strerror})") from None
     except InputError as error:
-        raise InputError(f"{path}: {error}; fetch it again") from None
+        raise UnusableTruth("unreadable_photo", f"{path}: {error}") from None
+
+
+def read_truth(path: Path, decode: Callable[[bytes], _T]) -> _T:
+    """Decode the mask of a file.
+
+    Raises UnusableTruth, naming the file: `missing_mask` where it is gone, `unreadable_mask` where it is no mask.
+    """
+    try:
+        return decode(path.read_bytes())
+    except OSError as error:
+        raise UnusableTruth("missing_mask", f"{path} cannot be read ({error.strerror})") from None
+    except InputError as error:
+        raise UnusableTruth("unreadable_mask", f"{path}: {error}") from None
+
+
+def check_size(image: UInt8[np.ndarray, "h w 3"], size: tuple[int, ...], name: str) -> None:
+    """Raise UnusableTruth (`size_mismatch`) where a mask of `size` (height, width) is not of its photo's."""
+    if image.shape[:2] != size:
+        raise UnusableTruth(
+            "size_mismatch",
+            f"the mask of {name} is {size[0]}x{size[1]}, its photo is {image.shape[0]}x{image.shape[1]} (height x "
+            "width)",
+        )
+
+
+class Listed(NamedTuple):
+    """The samples of a set's photos, and the photos that give none for a reason."""
+
+    samples: tuple[Sample, ...]
+    unusable: tuple[Unusable, ...]
+
+
+def list_samples(photos: Iterable[str], samples_of: Callable[[str], Sequence[Sample]]) -> Listed:
+    """List the samples of photos by name; a photo on which UnusableTruth is raised is left out."""
+    samples: list[Sample] = []
+    unusable: list[Unusable] = []
+    for photo in photos:
+        try:
+            samples += samples_of(photo)
+        except UnusableTruth as bad:
+            unusable.append(Unusable(f"photo {photo}", bad.reason, bad.detail))
+    return Listed(tuple(samples), tuple(unusable))
 
 
 def read_names(path: Path) -> list[str]:
@@ -121,28 +174,20 @@ def read_names(path: Path) -> list[str]:
 
     Raises InputError where it is missing, no text or empty.
     """
-    try:
-        names = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (FileNotFoundError, UnicodeDecodeError):
-        raise InputError(f"{path} is missing or no text: unpack the set's lists again") from None
+    names = read_lines(path)
     if not names:
         raise InputError(f"{path} is empty: unpack the set's lists again")
     return names
 
 
-def read_table(path: Path, *, key: str) -> dict[str, str]:
-    """Read a CSV table of two columns, `key` and `category`; see `parse_table`."""
-    return parse_table(path.read_text(encoding="utf-8"), key=key, name=str(path))
-
-
-def parse_table(text: str, *, key: str, name: str) -> dict[str, str]:
-    """Parse a CSV table of two columns, `key` and `category`; `name` is what an error calls it.
+def read_categories(path: Path, *, key: str) -> dict[str, str]:
+    """Read a CSV table of two columns, `key` and `category`.
 
     Raises InputError where it is empty, or a column or a cell is missing.
     """
-    rows = list(csv.DictReader(text.splitlines()))
-    if not rows or not all(row.get(key) and row.get("category") for row in rows):
-        raise InputError(f"{name} must have the columns {key},category and no empty cell: mend it or remove it")
+    rows = read_table(path, (key, "category"))
+    if not rows or not all(row[key] and row["category"] for row in rows):
+        raise InputError(f"{path} must have the columns {key},category and no empty cell: mend it or remove it")
     return {row[key]: row["category"] for row in rows}
 
 

@@ -1,7 +1,7 @@
 """DAVIS-2016: sequences of frames, each with one mask of all that moves."""
 
 from functools import cache
-from importlib.resources import files
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Literal
 
@@ -15,15 +15,20 @@ from bgdata.segmentation_sets.base import (
     OWN_CATEGORIES,
     Sample,
     Truth,
+    UnusableTruth,
     check_samples,
+    check_size,
     count_samples,
     find_folder,
-    parse_table,
-    read_image,
+    list_samples,
+    read_categories,
     read_names,
-    read_table,
+    read_photo,
+    read_truth,
     truth_of,
 )
+from bgdata.segmentation_sets.places import Places
+from bgdata.segmentation_sets.unusable import check_unusable
 
 _PLACES = ("", "DAVIS")
 
@@ -35,12 +40,15 @@ class DavisSet:
     a table `categories.csv` (sequence,category) in the root before them; a sequence's name is never the prompt. Listing
     the samples reads all masks, a few seconds.
 
-    Raises InputError where a listed file is missing or broken, or a sequence has no category.
+    Frames whose files are missing or whose mask cannot be read are left out and counted.
+
+    Raises InputError where the list is missing or broken, a sequence has no category, or more than the share
+    `max_unusable` of the frames is of no use.
     """
 
     clustered_by: Literal["sequence"] = "sequence"
 
-    def __init__(self, root: Path, *, split: str = "val") -> None:
+    def __init__(self, root: Path, *, split: str = "val", max_unusable: float = 0.0) -> None:
         list_file = f"ImageSets/480p/{split}.txt"
         self._root = find_folder(root, _PLACES, list_file)
         self.name = f"davis/{split}"
@@ -53,61 +61,60 @@ class DavisSet:
                     "(columns sequence,category)"
                 )
         self._files = frames
+        self._places = Places((self._root,))
         bar = tqdm(frames, desc=f"listing {self.name}", unit="mask", mininterval=1.0)
-        shown = [frame for frame in bar if self._read_mask(frame).any()]
-        self.samples = tuple(_sample(frame, categories) for frame in shown)
+        listed = list_samples(bar, lambda frame: self._samples(frame, categories))
+        self.samples, self.unusable = listed.samples, listed.unusable
+        check_unusable(self.unusable, total=len(frames), limit=max_unusable, where=self._root / list_file)
         self.counts = count_samples(self.samples, images=len(frames))
         check_samples(self.samples, self._root, images=len(frames))
 
     def read(self, sample: Sample) -> Truth:
         """Decode a frame and its mask; see `SegmentationSet`."""
-        image, mask = read_image(self._root / self._files[sample.image_id][0]), self._read_mask(sample.image_id)
-        if image.shape[:2] != mask.shape:
-            raise InputError(
-                f"the mask of {sample.image_id} is {mask.shape[0]}x{mask.shape[1]}, its frame is "
-                f"{image.shape[0]}x{image.shape[1]} (height x width): unpack DAVIS again"
-            )
+        image = read_photo(self._place(sample.image_id, 0, "missing_photo"))
+        mask = self._read_mask(sample.image_id)
+        check_size(image, mask.shape, sample.image_id)
         return truth_of(image, mask)
 
+    def _samples(self, frame: str, categories: dict[str, str]) -> list[Sample]:
+        self._place(frame, 0, "missing_photo")
+        sequence = frame.split("/")[0]
+        is_shown = self._read_mask(frame).any()
+        return [Sample(id=frame, image_id=frame, category=categories[sequence], cluster=sequence)] if is_shown else []
+
     def _read_mask(self, frame: str) -> Bool[np.ndarray, "h w"]:
-        path = self._root / self._files[frame][1]
-        try:
-            return decode_mask(path.read_bytes())
-        except InputError as error:
-            raise InputError(f"{path}: {error}; unpack DAVIS again") from None
+        return read_truth(self._place(frame, 1, "missing_mask"), decode_mask)
+
+    def _place(self, frame: str, which: int, reason: str) -> Path:
+        name = self._files[frame][which]
+        path = self._places.find(name)
+        if path is None:
+            raise UnusableTruth(reason, f"{name} is not in {self._root}")
+        return path
 
     def _categories(self) -> dict[str, str]:
         own = self._root / OWN_CATEGORIES
-        return davis_categories() | (read_table(own, key="sequence") if own.is_file() else {})
+        return davis_categories() | (read_categories(own, key="sequence") if own.is_file() else {})
 
 
 @cache
 def davis_categories() -> dict[str, str]:
     """The category of each sequence of DAVIS-2016."""
-    path = files("bgdata.segmentation_sets").joinpath("davis_categories.csv")
-    return parse_table(path.read_text(encoding="utf-8"), key="sequence", name=path.name)
+    with as_file(files("bgdata.segmentation_sets").joinpath("davis_categories.csv")) as path:
+        return read_categories(path, key="sequence")
 
 
 def read_frames(path: Path) -> dict[str, tuple[str, str]]:
     """Read a list of lines `/JPEGImages/... /Annotations/...`: photo and mask below the root, by `sequence/frame`.
 
-    Raises InputError where a line is not of that form, or a file that it names is not there.
+    Raises InputError where a line is not of that form.
     """
     frames = {}
-    root = path.parents[2]
     for number, line in enumerate(read_names(path), start=1):
         pair = line.split()
         parts = Path(pair[0]).parts
         if len(pair) != 2 or len(parts) < 3:
             raise InputError(f"{path}:{number}: expected `/JPEGImages/... /Annotations/...`, got `{line}`")
         photo, mask = (name.lstrip("/") for name in pair)
-        for name in (photo, mask):
-            if not (root / name).is_file():
-                raise InputError(f"{path}:{number} names {name}, which is not in {root}: unpack DAVIS again")
         frames[f"{parts[-2]}/{Path(photo).stem}"] = (photo, mask)
     return frames
-
-
-def _sample(frame: str, categories: dict[str, str]) -> Sample:
-    sequence = frame.split("/")[0]
-    return Sample(id=frame, image_id=frame, category=categories[sequence], cluster=sequence)

@@ -8,6 +8,7 @@ from bgdata.io import decode_image
 from bgdata.labels import CLASS_NAMES
 from bgdata.masks.given import UnusableMask, read_given_mask
 from bgdata.segmentation_sets.base import Sample, Truth, UnusableTruth, count_samples
+from bgdata.segmentation_sets.unusable import Unusable
 from bgdata.shards import ImageSet
 
 
@@ -28,18 +29,20 @@ class PhotoSet:
         self.samples = tuple(
             Sample(row.id, row.id, CLASS_NAMES[row.label], cluster=row.id) for row, _ in self._rows.values()
         )
+        self.unusable: tuple[Unusable, ...] = ()
         self.counts = count_samples(self.samples, images=len(rows))
 
     def read(self, sample: Sample) -> Truth:
         """Decode a photo and its mask; see `SegmentationSet`.
 
-        Raises UnusableTruth: `empty_truth`, and the reasons of `read_given_mask`.
+        Raises UnusableTruth: `unreadable_photo`, `empty_truth`, and the reasons of `read_given_mask`.
         """
         photo, given = self._rows[sample.id]
         try:
             image = decode_image(self._photos.read(photo))
         except InputError as error:
-            raise InputError(f"photo {photo.id} ({photo.extra.get('source', photo.name)}): {error}") from None
+            source = photo.extra.get("source", photo.name)
+            raise UnusableTruth("unreadable_photo", f"photo {photo.id} ({source}): {error}") from None
         box = Box.from_cells(photo.extra)
         try:
             mask = read_given_mask(self._given.read(given), (image.shape[0], image.shape[1]), box)

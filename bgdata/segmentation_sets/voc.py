@@ -13,16 +13,23 @@ from bgdata.segmentation_sets.base import (
     OWN_CATEGORIES,
     Sample,
     Truth,
+    UnusableTruth,
     check_samples,
+    check_size,
     count_samples,
     find_folder,
-    read_image,
+    list_samples,
+    read_categories,
     read_names,
-    read_table,
+    read_photo,
+    read_truth,
     truth_of,
 )
+from bgdata.segmentation_sets.places import Places
+from bgdata.segmentation_sets.unusable import check_unusable
 
 VOID = 255
+_PHOTO_ENDINGS = (".jpg", ".jpeg", ".png")
 # Their order is the index in the masks, from 1; VOC's joined words are parted, since they are prompts here.
 CATEGORIES = (
     "aeroplane",
@@ -55,55 +62,57 @@ class VocSet:
     `root` is VOC2012 or a folder above it (VOCdevkit, or where that was unpacked). A table `categories.csv` in VOC2012
     (index,category) takes the place of the twenty categories. Listing the samples reads all masks, a few seconds.
 
-    Raises InputError where a file is missing, or a mask is none or holds an index without a category.
+    Photos without a mask that can be read, or with an index in it that is no category, are left out and counted.
+
+    Raises InputError where the lists are missing, or more than the share `max_unusable` of the photos is of no use.
     """
 
     clustered_by: Literal["image"] = "image"
 
-    def __init__(self, root: Path, *, split: str = "val") -> None:
+    def __init__(self, root: Path, *, split: str = "val", max_unusable: float = 0.0) -> None:
         names_file = f"ImageSets/Segmentation/{split}.txt"
         self._root = find_folder(root, _PLACES, names_file)
         self.name = f"voc/{split}"
         self._indices = {category: index for index, category in _categories(self._root).items()}
-        stems = read_names(self._root / names_file)
+        self._photos, self._masks = (Places((self._root / folder,)) for folder in ("JPEGImages", "SegmentationClass"))
+        stems = list(dict.fromkeys(read_names(self._root / names_file)))
         bar = tqdm(stems, desc=f"listing {self.name}", unit="mask", mininterval=1.0)
-        self.samples = tuple(sample for stem in bar for sample in self._samples(stem))
+        listed = list_samples(bar, self._samples)
+        self.samples, self.unusable = listed.samples, listed.unusable
+        check_unusable(self.unusable, total=len(stems), limit=max_unusable, where=self._root / names_file)
         self.counts = count_samples(self.samples, images=len(stems))
         check_samples(self.samples, self._root, images=len(stems))
 
     def read(self, sample: Sample) -> Truth:
         """Decode the photo and its mask; see `SegmentationSet`."""
-        path = self._root / "JPEGImages" / f"{sample.image_id}.jpg"
-        image, indices = read_image(path), self._read_mask(sample.image_id)
-        if image.shape[:2] != indices.shape:
-            raise InputError(
-                f"{self._mask_path(sample.image_id)} is {indices.shape[0]}x{indices.shape[1]}, its photo is "
-                f"{image.shape[0]}x{image.shape[1]} (height x width): unpack VOC2012 again"
-            )
+        image, indices = read_photo(self._photo_path(sample.image_id)), self._read_mask(sample.image_id)
+        check_size(image, indices.shape, sample.image_id)
         return truth_of(image, indices == self._indices[sample.category], indices == VOID)
 
     def _samples(self, stem: str) -> list[Sample]:
+        self._photo_path(stem)
         present = set(np.flatnonzero(np.bincount(self._read_mask(stem).ravel())).tolist()) - {0, VOID}
         unknown = present - set(self._indices.values())
         if unknown:
-            raise InputError(
-                f"{self._mask_path(stem)} holds the index {min(unknown)}, which is no category (1 to "
-                f"{max(self._indices.values())}, 255 for void): is it from SegmentationObject?"
+            raise UnusableTruth(
+                "unknown_index",
+                f"the mask {stem}.png holds the index {min(unknown)}, which is no category (1 to "
+                f"{max(self._indices.values())}, 255 for void): is it from SegmentationObject?",
             )
         categories = [category for category, index in self._indices.items() if index in present]
         return [Sample(f"{stem}/{category}", stem, category, cluster=stem) for category in categories]
 
     def _read_mask(self, stem: str) -> UInt8[np.ndarray, "h w"]:
-        path = self._mask_path(stem)
-        try:
-            return decode_palette(path.read_bytes())
-        except FileNotFoundError:
-            raise InputError(f"{path} is missing: unpack VOC2012 again") from None
-        except InputError as error:
-            raise InputError(f"{path}: {error}; unpack VOC2012 again") from None
+        path = self._masks.find(stem, (".png",))
+        if path is None:
+            raise UnusableTruth("missing_mask", f"SegmentationClass/{stem}.png is missing")
+        return read_truth(path, decode_palette)
 
-    def _mask_path(self, stem: str) -> Path:
-        return self._root / "SegmentationClass" / f"{stem}.png"
+    def _photo_path(self, stem: str) -> Path:
+        path = self._photos.find(stem, _PHOTO_ENDINGS)
+        if path is None:
+            raise UnusableTruth("missing_photo", f"JPEGImages/{stem}.jpg is missing")
+        return path
 
 
 def voc_palette() -> UInt8[np.ndarray, "256 3"]:
@@ -118,7 +127,7 @@ def _categories(root: Path) -> dict[int, str]:
     path = root / OWN_CATEGORIES
     if not path.is_file():
         return dict(enumerate(CATEGORIES, start=1))
-    table = read_table(path, key="index")
+    table = read_categories(path, key="index")
     try:
         return {int(index): category for index, category in table.items()}
     except ValueError:

@@ -12,14 +12,16 @@ from models.classifiers.judged import Judged
 from models.classifiers.loading import (
     ModelSource,
     assemble_judged,
-    is_our_checkpoint,
+    check_checkpoint,
+    complete_source,
+    is_ours,
     load_judged,
     published_preparation,
 )
 from models.classifiers.published import build_network
 from models.flow.network import FlowHead
 from models.weights.files import load_weights
-from models.weights.states import is_program, read_weights
+from models.weights.states import choose_weights, is_program, read_content
 
 
 def load_backbone(source: ModelSource) -> tuple[Judged, dict[str, Any]]:
@@ -30,6 +32,7 @@ def load_backbone(source: ModelSource) -> tuple[Judged, dict[str, Any]]:
 
     Raises InputError where the model cannot be loaded, or has no head that can be taken off.
     """
+    source = complete_source(source)
     if source.entry is not None:
         backbone, record = load_judged(source)
     elif source.checkpoint is None:
@@ -65,20 +68,17 @@ def _headless(source: ModelSource) -> tuple[Judged, dict[str, Any]]:
 
 
 def _from_checkpoint(source: ModelSource, checkpoint: Path) -> tuple[Judged, dict[str, Any]]:
-    if not checkpoint.is_file():
-        raise InputError(f"{checkpoint} is missing: give a file of weights, or a name as --weights")
-    if source.weights is not None:
-        raise InputError("both a checkpoint and published weights were given: choose one")
+    check_checkpoint(source, checkpoint)
     if is_program(checkpoint):
         raise InputError(f"{checkpoint} is a program, whose head cannot be taken off: give weights, or --entry")
-    if is_our_checkpoint(checkpoint):
+    content = read_content(checkpoint)
+    if is_ours(content):
         return _headless(dataclasses.replace(source, in9=True))
-    weights = read_weights(checkpoint)
     named = build_network(source.arch, classes=source.classes)
     whole = set(named.network.state_dict())
     network = take_off_head(named.network)
     head = whole - set(network.state_dict())
-    state = {key: value for key, value in weights.state.items() if key not in head}
-    load_weights(network, state, source=str(checkpoint))
-    record = {"arch": f"{named.library}:{named.arch}"}
+    weights = choose_weights(content, checkpoint, network, choice=source.choice, unneeded=head)
+    load_weights(network, weights.state, source=str(checkpoint))
+    record = {"arch": f"{named.library}:{named.arch}"} | dict(weights.record)
     return assemble_judged(network, published_preparation(named, weights, source), source, record)

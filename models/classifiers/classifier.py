@@ -16,7 +16,8 @@ from bgdata.errors import InputError
 from bgdata.labels import CLASS_COUNT
 from models.classifiers.heads import head_keys, replace_head
 from models.classifiers.libraries import published, resolve_name
-from models.weights.files import load_weights, read_torch_file
+from models.weights.files import load_weights
+from models.weights.states import is_program, read_weights
 
 # ImageNet-9's own statistics (Xiao et al. 2021, the evaluator's for nine-class models).
 MEAN = (0.4717, 0.4499, 0.3837)
@@ -96,7 +97,7 @@ def build_classifier(
 ) -> Classifier:
     """A classifier by name: `resnet8` or `resnet10`, torchvision's or timm's (`timm:resnet26d`).
 
-    `weights` is a local file (a state dict, or one under `state_dict`) or the name of published ones (torchvision's
+    `weights` is a local file (see `models.weights.states`) or the name of published ones (torchvision's
     IMAGENET1K_V2, timm's a1_in1k); a head for another number of classes is replaced by a new one, anything else must
     fit. `head` takes the place of the network's own. `seed` draws what is new.
 
@@ -107,7 +108,7 @@ def build_classifier(
         network = _build_network(arch, classes, input_size)
         classifier = Classifier(network, arch=arch, classes=classes, input_size=input_size)
         if weights is not None:
-            state = _start_weights(arch, weights, input_size)
+            state = _start_weights(arch, weights, input_size, network)
             load_weights(network, state, source=weights, resizable=head_keys(network))
         if head is not None:
             classifier.replace_head(head)
@@ -144,18 +145,17 @@ def _build_timm(name: str, input_size: int, **how: Any) -> nn.Module:
     return timm.create_model(name, **how)
 
 
-def _start_weights(arch: str, weights: str, input_size: int) -> Mapping[str, Tensor]:
+def _start_weights(arch: str, weights: str, input_size: int, network: nn.Module) -> Mapping[str, Tensor]:
     names = _published_weights(arch, input_size)
     if weights in names:
         return published(names[weights], arch, weights)
     if not Path(weights).is_file():
         listed = f", nor one of those published for {arch} ({', '.join(names)})" if names else ""
         raise InputError(f"train.weights is {weights!r}, which is no file{listed}")
-    content = read_torch_file(Path(weights))
-    state = content.get("state_dict", content) if isinstance(content, dict) else None
-    if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
-        raise InputError(f"{weights} holds no state dict (names to tensors), at its top or under 'state_dict'")
-    return state
+    if is_program(Path(weights)):
+        raise InputError(f"train.weights is {weights}, a program with its code: give a file of weights")
+    ask = "save the one that is meant in a file of its own, and give that as train.weights"
+    return read_weights(Path(weights), network, free=head_keys(network), ask=ask).state
 
 
 def _published_weights(arch: str, input_size: int) -> dict[str, Callable[[], Mapping[str, Tensor]]]:

@@ -13,7 +13,7 @@ from torch import nn
 from bgdata.errors import InputError
 from bgdata.labels import CLASS_COUNT
 from models.classifiers.checkpoints import load_classifier
-from models.classifiers.heads import find_head
+from models.classifiers.heads import find_head, head_keys
 from models.classifiers.judged import (
     IMAGENET_CLASSES,
     IMAGENET_MEAN,
@@ -24,9 +24,11 @@ from models.classifiers.judged import (
     judged_classifier,
 )
 from models.classifiers.programs import load_entry, load_exported, load_torchscript
-from models.classifiers.published import NamedNetwork, build_network
-from models.weights.files import file_sha256, load_weights, read_torch_file
-from models.weights.states import Weights, is_program, read_weights
+from models.classifiers.published import NamedNetwork, build_network, other_classes
+from models.classifiers.saved import saved_folder, saved_weights
+from models.weights.files import file_sha256, load_weights, not_a_file
+from models.weights.readings import ANY, Choice
+from models.weights.states import Weights, choose_weights, is_program, read_content
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class ModelSource:
     """Which model: a name with published weights, a name with a checkpoint, a program, or a Python function.
 
     `in9`: nine outputs, else ImageNet's thousand. `mean`, `std` (RGB) and `size` (the side that images are resized to,
-    pixels) override what the model says of itself.
+    pixels) override what the model says of itself. `key` and `prefix` say which of several states in a checkpoint.
     """
 
     checkpoint: Path | None = None
@@ -45,6 +47,13 @@ class ModelSource:
     mean: Sequence[float] | None = None
     std: Sequence[float] | None = None
     size: int | None = None
+    key: str | None = None
+    prefix: str | None = None
+
+    @property
+    def choice(self) -> Choice:
+        """Which reading of the checkpoint is meant."""
+        return Choice(self.key, self.prefix)
 
     @property
     def classes(self) -> int:
@@ -71,7 +80,10 @@ def load_judged(source: ModelSource) -> tuple[Judged, dict[str, Any]]:
 
     Raises InputError where it cannot be loaded, does not fit, or is not said well.
     """
+    source = complete_source(source)
     if source.entry is not None:
+        if source.checkpoint is not None and not source.checkpoint.exists():
+            raise InputError(f"{source.checkpoint} is missing: --entry {source.entry} was to read it")
         network: nn.Module = load_entry(source.entry, source.checkpoint)
         preparation, record = Preparation((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)), {"entry": source.entry}
     elif source.checkpoint is None:
@@ -81,6 +93,20 @@ def load_judged(source: ModelSource) -> tuple[Judged, dict[str, Any]]:
     else:
         network, preparation, record = _from_checkpoint(source, source.checkpoint)
     return assemble_judged(network, preparation, source, record)
+
+
+def complete_source(source: ModelSource) -> ModelSource:
+    """The source, with its file of weights where `arch` is a folder that holds a network saved whole.
+
+    Raises InputError where the folder holds none, or what reads a file is given for something else.
+    """
+    if source.entry is None and source.checkpoint is None and (folder := saved_folder(source.arch)) is not None:
+        if source.weights not in (None, "default"):
+            raise InputError(f"{folder} holds its own weights: leave out --weights {source.weights}")
+        source = dataclasses.replace(source, checkpoint=saved_weights(folder), weights=None)
+    if source.choice != ANY and (source.entry is not None or source.checkpoint is None):
+        raise InputError("--key and --prefix choose among the states of a --checkpoint: give one, or leave them out")
+    return source
 
 
 def assemble_judged(
@@ -96,54 +122,69 @@ def assemble_judged(
         raise InputError(f"mean {final.mean} and std {final.std}: expected three numbers each (RGB), std above 0")
     judged = Judged(network, classes=source.classes, mean=final.mean, std=final.std, size=final.size).eval()
     if source.checkpoint is not None:
-        record |= {"checkpoint": source.checkpoint.name, "checkpoint_sha256": file_sha256(source.checkpoint)}
+        record["checkpoint"] = source.checkpoint.name
+        if source.checkpoint.is_file():  # a function may read a folder
+            record["checkpoint_sha256"] = file_sha256(source.checkpoint)
     return judged, record | {"classes": source.classes, "mean": [*final.mean], "std": [*final.std], "size": final.size}
 
 
 def _from_checkpoint(source: ModelSource, checkpoint: Path) -> tuple[nn.Module, Preparation, dict[str, Any]]:
-    if not checkpoint.is_file():
-        raise InputError(f"{checkpoint} is missing: give a file of weights, or a name as --weights")
-    if source.weights is not None:
-        raise InputError("both a checkpoint and published weights were given: choose one")
+    check_checkpoint(source, checkpoint)
     official = Preparation(IN9_MEAN, IN9_STD) if source.in9 else Preparation(IMAGENET_MEAN, IMAGENET_STD)
     kind = is_program(checkpoint)
     if kind is not None:
+        _check_one_state(source, checkpoint)
         program = load_torchscript(checkpoint) if kind == "torchscript" else load_exported(checkpoint)
         return program, dataclasses.replace(official, size=program.side), {"program": kind}
-    if is_our_checkpoint(checkpoint):
+    content = read_content(checkpoint)
+    if is_ours(content):
+        _check_one_state(source, checkpoint)
         return _from_our_training(source, checkpoint)
-    weights = read_weights(checkpoint)
     named = build_network(source.arch, classes=source.classes)
+    head = head_keys(named.network)
+    weights = choose_weights(content, checkpoint, named.network, choice=source.choice, free=head)
     _check_head(named.network, weights, source, checkpoint)
     load_weights(named.network, weights.state, source=str(checkpoint))
     published = published_preparation(named, weights, source)
-    return named.network, published, {"arch": f"{named.library}:{named.arch}"}
+    return named.network, published, {"arch": f"{named.library}:{named.arch}"} | dict(weights.record)
+
+
+def _check_one_state(source: ModelSource, checkpoint: Path) -> None:
+    if source.choice != ANY:
+        raise InputError(f"{checkpoint} holds one network, read without --key and --prefix: leave them out")
+
+
+def check_checkpoint(source: ModelSource, checkpoint: Path) -> None:
+    """A checkpoint is there, and nothing else was given in its place.
+
+    Raises InputError otherwise.
+    """
+    if not checkpoint.is_file():
+        saved = (checkpoint / "config.json").is_file()
+        advice = f"give --arch local-dir:{checkpoint}" if saved else "give a file of weights, or a name as --weights"
+        raise InputError(f"{not_a_file(checkpoint)}: {advice}")
+    if source.weights is not None:
+        raise InputError("both a checkpoint and published weights were given: choose one")
 
 
 def published_preparation(named: NamedNetwork, weights: Weights, source: ModelSource) -> Preparation:
     """How images are prepared for a named network with the weights of a file, before what `source` says itself."""
     size = named.size if named.library == "timm" else None
-    mean, std = (IN9_MEAN, IN9_STD) if source.in9 else (named.mean, named.std)
+    mean, std = (IN9_MEAN, IN9_STD) if source.in9 and not named.saved else (named.mean, named.std)
     if weights.mean is not None and weights.std is not None:
         mean, std = weights.mean, weights.std
     return Preparation(mean, std, size)
 
 
-def is_our_checkpoint(checkpoint: Path) -> bool:
-    """Whether the train stage wrote a file."""
-    if checkpoint.suffix == ".safetensors":
-        return False
-    try:
-        content = read_torch_file(checkpoint)
-    except InputError:  # `read_weights` knows more types, and says what is wrong
-        return False
+def is_ours(content: Any) -> bool:
+    """Whether the train stage wrote a file with this content."""
     return isinstance(content, dict) and {"state_dict", "arch", "input_size", "classes", "recipe"} <= content.keys()
 
 
 def _from_our_training(source: ModelSource, checkpoint: Path) -> tuple[nn.Module, Preparation, dict[str, Any]]:
     classifier, content = load_classifier(checkpoint)
     if classifier.classes != source.classes:
-        raise InputError(_other_classes(checkpoint, classifier.classes, source))
+        raise InputError(other_classes(str(checkpoint), classifier.classes, source.classes))
     judged = judged_classifier(classifier)
     preparation = Preparation(judged.mean.flatten().tolist(), judged.std.flatten().tolist(), judged.size)
     return judged.network, preparation, {"arch": classifier.arch, "recipe": content["recipe"], "seed": content["seed"]}
@@ -152,15 +193,7 @@ def _from_our_training(source: ModelSource, checkpoint: Path) -> tuple[nn.Module
 def _check_head(network: nn.Module, weights: Weights, source: ModelSource, checkpoint: Path) -> None:
     bias = f"{find_head(network)}.bias"
     if bias in weights.state and weights.state[bias].shape[:1] != (source.classes,):
-        raise InputError(_other_classes(checkpoint, weights.state[bias].shape[0], source))
-
-
-def _other_classes(checkpoint: Path, found: int, source: ModelSource) -> str:
-    advice = {CLASS_COUNT: "say --in9", IMAGENET_CLASSES: "leave out --in9"}
-    return (
-        f"{checkpoint} has {found} classes, expected {source.classes}: "
-        f"{advice.get(found, 'the judges know 9 (IN-9) and 1000 (ImageNet) classes')}"
-    )
+        raise InputError(other_classes(str(checkpoint), weights.state[bias].shape[0], source.classes))
 
 
 def state_sha256(network: nn.Module) -> str:

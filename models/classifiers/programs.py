@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import traceback
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
@@ -99,19 +100,33 @@ def load_entry(entry: str, checkpoint: Path | None) -> nn.Module:
 
     The function is called without arguments, or with the checkpoint's path where one is given; it is the user's code.
 
-    Raises InputError where there is no such function, or it returns no network.
+    Raises InputError where its module cannot be imported, there is no such function, it raises, or returns no network.
     """
     module_name, _, function_name = entry.partition(":")
     try:
         function = getattr(importlib.import_module(module_name), function_name)
     except (ImportError, AttributeError, ValueError) as error:
         raise InputError(f"{entry!r} is no function that can be imported ({error}): expected module:function") from None
-    network = function(checkpoint) if checkpoint else function()
+    except (Exception, SystemExit) as error:  # their code raises what it likes; a script may parse its own arguments
+        raise InputError(f"{entry}: importing {module_name} raised {_raised(error)}") from None
+    try:
+        network = function(checkpoint) if checkpoint else function()
+    except (Exception, SystemExit) as error:
+        raise InputError(f"{entry} raised {_raised(error)}") from None
     if not callable(network):
         raise InputError(f"{entry} returned {type(network).__name__}, expected a network (torch.nn.Module)")
     return network if isinstance(network, nn.Module) else Program(network)
 
 
-def _first_line(error: Exception) -> str:
+def _raised(error: BaseException) -> str:
+    """An error of the user's code in a line: its kind, its words, and where it was raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+    if isinstance(error, SyntaxError):
+        return f"{type(error).__name__}: {error}"
+    return f"{type(error).__name__}: {_first_line(error)}{place}"
+
+
+def _first_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__

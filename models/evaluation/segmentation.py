@@ -4,7 +4,7 @@ The protocol (ours, since none is published): a sample is an image and a categor
 of its masks the truth; void pixels do not count; nothing found scores 0 and is counted as a miss.
 """
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ from bgdata.masks.metrics import check_same_size, dice, iou
 from bgdata.masks.settings import CleanSettings
 from bgdata.randomness import seeded_order
 from bgdata.segmentation_sets.base import Sample, SegmentationSet, Truth, UnusableTruth
+from bgdata.segmentation_sets.unusable import Unusable
 from models.segmenters.base import Photo, Segmentation, Segmenter
 
 
@@ -33,10 +34,10 @@ class SampleScore:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The scores of a segmenter on a set, and how many samples of the choice could not be scored, by reason."""
+    """The scores of a segmenter on a set, and the samples of the choice that could not be scored."""
 
     scores: tuple[SampleScore, ...]
-    unusable: dict[str, int]
+    unusable: tuple[Unusable, ...] = ()
 
 
 class TrueMasks:
@@ -75,16 +76,18 @@ def evaluate_segmenter(
     several call it at the same time with a photo each, for OpenCV, which computes outside Python's lock. Two batches,
     or a photo a worker, are in memory. `clean` tidies the predictions as the segment stage does.
 
-    Raises InputError where a file of the set is missing or broken, or a prediction is not of its photo's size.
+    Samples whose files turn out to be missing or broken are counted, not scored.
+
+    Raises InputError where a prediction is not of its photo's size.
     """
     samples = choose_samples(data, count=count, seed=seed)
     size = 1 if workers > 1 else batch
     batches = [samples[start : start + size] for start in range(0, len(samples), size)]
 
-    def score(truths: Sequence[tuple[Sample, Truth | str]]) -> list[SampleScore | str]:
+    def score(truths: Sequence[tuple[Sample, Truth | Unusable]]) -> list[SampleScore | Unusable]:
         return _score_batch(segmenter, truths, clean)
 
-    results: list[SampleScore | str] = []
+    results: list[SampleScore | Unusable] = []
     label = f"evaluate {segmenter.name} on {data.name}"
     with (
         ThreadPoolExecutor(workers) as pool,
@@ -97,9 +100,9 @@ def evaluate_segmenter(
         for scores in scored:
             results += scores
             bar.update(len(scores))
-    reasons = Counter(result for result in results if isinstance(result, str))
     return Evaluation(
-        tuple(result for result in results if isinstance(result, SampleScore)), dict(sorted(reasons.items()))
+        tuple(result for result in results if isinstance(result, SampleScore)),
+        tuple(result for result in results if isinstance(result, Unusable)),
     )
 
 
@@ -139,32 +142,32 @@ def score_answer(
 
 
 def _score_batch(
-    segmenter: Segmenter, truths: Sequence[tuple[Sample, Truth | str]], clean: CleanSettings | None
-) -> list[SampleScore | str]:
+    segmenter: Segmenter, truths: Sequence[tuple[Sample, Truth | Unusable]], clean: CleanSettings | None
+) -> list[SampleScore | Unusable]:
     usable = [(sample, truth) for sample, truth in truths if isinstance(truth, Truth)]
     answers = segmenter.segment([photo_of(sample, truth) for sample, truth in usable]) if usable else []
     scores = [
         score_answer(sample, truth, answer, clean=clean)
         for (sample, truth), answer in zip(usable, answers, strict=True)
     ]
-    return [*scores, *(truth for _, truth in truths if isinstance(truth, str))]
+    return [*scores, *(truth for _, truth in truths if isinstance(truth, Unusable))]
 
 
-def _read_batch(data: SegmentationSet, samples: Sequence[Sample]) -> list[tuple[Sample, Truth | str]]:
+def _read_batch(data: SegmentationSet, samples: Sequence[Sample]) -> list[tuple[Sample, Truth | Unusable]]:
     return [(sample, _read(data, sample)) for sample in samples]
 
 
-def _read(data: SegmentationSet, sample: Sample) -> Truth | str:
+def _read(data: SegmentationSet, sample: Sample) -> Truth | Unusable:
     try:
         return data.read(sample)
     except UnusableTruth as unusable:
-        return str(unusable.args[0])
+        return Unusable(f"sample {sample.id}", unusable.reason, unusable.detail)
 
 
 def _read_ahead(
     pool: ThreadPoolExecutor, data: SegmentationSet, batches: Sequence[Sequence[Sample]]
-) -> Iterator[list[tuple[Sample, Truth | str]]]:
-    coming: deque[Future[list[tuple[Sample, Truth | str]]]] = deque()
+) -> Iterator[list[tuple[Sample, Truth | Unusable]]]:
+    coming: deque[Future[list[tuple[Sample, Truth | Unusable]]]] = deque()
     for samples in batches:
         coming.append(pool.submit(_read_batch, data, samples))
         if len(coming) > 1:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from bgdata.randomness import image_generator
+from bgdata.segmentation_sets.unusable import count_reasons
 from models.evaluation.segmentation import Evaluation, SampleScore
 
 RESAMPLES = 2000
@@ -32,7 +33,7 @@ def summarise(
         "category_mean": _mean_of(by_category),
         "per_category": by_category,
         "miss_reasons": dict(sorted(Counter(score.miss for score in scores if score.miss is not None).items())),
-        "unusable": evaluation.unusable,
+        "unusable": count_reasons(evaluation.unusable),
     }
     if clustered_by == "sequence":
         by_sequence = _means_by({score: score.sample.cluster for score in scores})

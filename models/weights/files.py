@@ -12,26 +12,67 @@ import torch
 from torch import Tensor, nn
 
 from bgdata.errors import InputError
+from models.weights.kinds import describe_content
+from models.weights.pickles import EnumStandIn, Leftover, Pickled, refused_names, scan_pickle, stand_in
+
+# The protocol that torch.save writes and PyTorch's restricted unpickler reads.
+_PROTOCOL = 2
 
 
 def read_torch_file(path: Path) -> Any:
-    """What `torch.save` wrote, if it is tensors and plain containers alone.
+    """What `torch.save` wrote: tensors and plain containers; inert stand-ins for harmless objects beside them.
 
-    Raises InputError where the file is missing, no checkpoint, cut short, or holds code.
+    Raises InputError where the file is missing, no checkpoint, cut short, or holds what could run code, by its name.
     """
+    if not path.is_file():
+        raise InputError(not_a_file(path))
+    pickled = scan_pickle(path)
+    if pickled is not None:
+        _check_names(path, pickled)
+    safe = [(found, name) for name in (pickled.names if pickled else ()) if (found := stand_in(name)) is not None]
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing") from None
-    except pickle.UnpicklingError as error:
-        if "GLOBAL" in str(error) or "global" in str(error):
-            raise InputError(
-                f"{path} holds Python objects besides tensors, which could run code when loaded: "
-                "save its plain state dict again and give that"
-            ) from None
-        raise InputError(_no_checkpoint(path)) from None
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError):
-        raise InputError(_no_checkpoint(path)) from None
+        # An open file: of a path PyTorch would believe the ending.
+        with path.open("rb") as file, torch.serialization.safe_globals([*safe, Leftover]):
+            return torch.load(file, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, TypeError) as error:
+        # PyTorch refuses what is its own; or a stand-in was used as no enum is.
+        named = [name for name in pickled.names if f"{name} " in str(error)] if pickled else []
+        guilty = named or [name for found, name in safe if isinstance(found, EnumStandIn)]
+        raise InputError(_could_run_code(path, guilty) if guilty else f"{path} {describe_content(path)}") from None
+    except Exception:  # damaged files raise whatever their bytes lead to
+        raise InputError(f"{path} {describe_content(path)}") from None
+
+
+def not_a_file(path: Path) -> str:
+    """What to say of a path that is no file: it is missing, or a folder, whose first entries are named."""
+    if not path.is_dir():
+        return f"{path} is missing"
+    names = sorted(entry.name for entry in path.iterdir())
+    listed = ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")
+    return f"{path} is a folder ({listed or 'empty'}), no file"
+
+
+def _check_names(path: Path, pickled: Pickled) -> None:
+    network = [name for name in pickled.names if name.startswith("torch.nn.modules.")]
+    if network and pickled.top is not None and not pickled.top.startswith("collections."):
+        raise InputError(
+            f"{path} is a whole pickled network ({pickled.top}), which could run code when loaded: give its state "
+            "dict, torch.save(network.state_dict(), ...), or write --entry, a function that loads it"
+        )
+    if refused := refused_names(pickled.names) or network:
+        raise InputError(_could_run_code(path, refused))
+    if pickled.protocol > _PROTOCOL:
+        raise InputError(
+            f"{path} was pickled with protocol {pickled.protocol}, which PyTorch reads only by running what the file "
+            f"says: save it again with torch.save's own (pickle_protocol={_PROTOCOL})"
+        )
+
+
+def _could_run_code(path: Path, names: list[str]) -> str:
+    return (
+        f"{path} holds Python objects besides tensors ({_listing(names)}), which could run code when loaded: "
+        "save its plain state dict again and give that"
+    )
 
 
 def load_weights(
@@ -43,21 +84,27 @@ def load_weights(
     """
     expected = network.state_dict()
     state = dict(state)
-    if state and all(key.startswith("module.") for key in state):  # written by DataParallel
-        state = {key.removeprefix("module."): value for key, value in state.items()}
     wrong = [key for key in expected.keys() & state.keys() if expected[key].shape != state[key].shape]
     state |= {key: expected[key] for key in wrong if key in resizable}
-    wrong = [key for key in wrong if key not in resizable]
+    if misfit := describe_misfit(expected, state):
+        raise InputError(f"the weights of {source} do not fit the network: {misfit}")
+    network.load_state_dict(state)
+
+
+def describe_misfit(expected: Mapping[str, Tensor], state: Mapping[str, Tensor], free: Collection[str] = ()) -> str:
+    """What a state dict lacks, has too much, and has in other shapes than expected, but for those in `free`; or ""."""
+    wrong = [key for key in expected.keys() & state.keys() - free if expected[key].shape != state[key].shape]
     faults = {
-        # Networks saved before PyTorch 0.4.1 have no such counters, and need none.
-        "missing": [key for key in expected.keys() - state.keys() if not key.endswith("num_batches_tracked")],
+        "missing": [key for key in expected.keys() - state.keys() if not is_counter(key)],
         "unexpected": list(state.keys() - expected.keys()),
         "wrong shape": [f"{key} {_shape(state[key])}, expected {_shape(expected[key])}" for key in wrong],
     }
-    if any(faults.values()):
-        listed = "; ".join(f"{fault}: {_listing(keys)}" for fault, keys in faults.items() if keys)
-        raise InputError(f"the weights of {source} do not fit the network: {listed}")
-    network.load_state_dict(state)
+    return "; ".join(f"{fault}: {_listing(keys)}" for fault, keys in faults.items() if keys)
+
+
+def is_counter(key: str) -> bool:
+    """Whether a key is of a batch norm's counter: networks saved before PyTorch 0.4.1 have none, and need none."""
+    return key.endswith("num_batches_tracked")
 
 
 def save_network(
@@ -105,11 +152,6 @@ def _shape(tensor: Tensor) -> str:
     return "x".join(map(str, tensor.shape)) or "scalar"
 
 
-def _listing(keys: list[str], limit: int = 5) -> str:
+def _listing(keys: Collection[str], limit: int = 5) -> str:
     more = f" and {len(keys) - limit} more" if len(keys) > limit else ""
     return ", ".join(sorted(keys)[:limit]) + more
-
-
-def _no_checkpoint(path: Path) -> str:
-    size = path.stat().st_size if path.is_file() else 0
-    return f"{path} ({size} bytes) is no PyTorch checkpoint, or was cut short: make or download it again"

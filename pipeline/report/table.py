@@ -83,7 +83,7 @@ def write_between_marks(page: Path, name: str, block: str) -> None:
     """
     if not page.is_file():
         raise InputError(f"{page} is missing: name a Markdown file with the lines <!-- {name} --> and <!-- /{name} -->")
-    write_text_whole(page, put_between_marks(page.read_text(), name, block))
+    write_text_whole(page, put_between_marks(page.read_text(encoding="utf-8"), name, block))
 
 
 def put_between_marks(text: str, name: str, block: str) -> str:

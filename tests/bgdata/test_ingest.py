@@ -29,7 +29,7 @@ from bgdata.ingest.filters import (
 from bgdata.ingest.ilsvrc import find_tree, list_candidates, parse_annotation
 from bgdata.ingest.photos import ingest_photos
 from bgdata.ingest.settings import FilterSettings, IngestSettings, PerClass
-from bgdata.io import decode_image, encode_jpeg
+from bgdata.io import decode_image, decode_mask, encode_jpeg, encode_mask
 from bgdata.shards import ImageSet
 from tests.conftest import SIZE, TRAIN, VAL, WNIDS, TinyTree, photo_id, voc_xml
 
@@ -254,6 +254,15 @@ def test_an_exclude_file_names_ids_files_and_mixed_images(tmp_path: Path) -> Non
         read_excluded(tmp_path / "gone.txt")
 
 
+def test_an_exclude_file_is_read_as_editors_save_it(tmp_path: Path) -> None:
+    path = tmp_path / "exclude.txt"
+    path.write_bytes(b"\xef\xbb\xbfn1_00000012\r\n00_dog\\n2_3.JPEG\r\n\r\n")
+    assert read_excluded(path) == {"n1_00000012", "n2_3"}
+    path.write_bytes(b"n1_1\n# caf\xe9\n")
+    with pytest.raises(InputError, match=r"exclude.txt:2: expected text in UTF-8, got the byte 0xe9"):
+        read_excluded(path)
+
+
 def test_exclusion_wins_over_other_reasons() -> None:
     found = [(listed("n_1", "train"), Finding("not_one_box")), (listed("n_2", "train"), Finding("not_one_box"))]
     assert exclude(found, {"n_1"}) == ["excluded", "not_one_box"]
@@ -280,6 +289,24 @@ def test_photos_and_masks_are_stored_as_they_came(shared_tree: TinyTree, tmp_pat
             assert (int(row.extra["height"]), int(row.extra["width"])) == size == SIZE
             assert Box(*(int(row.extra[edge]) for edge in ("x0", "y0", "x1", "y1"))) == box
             assert shared_tree.root / row.extra["source"] == shared_tree.photo(4, 1, split)
+
+
+def test_masks_of_other_makes_become_plain(tiny_tree: TinyTree, tmp_path: Path) -> None:
+    truths = [decode_mask(tiny_tree.mask(label, 0).read_bytes()) for label in range(5)]
+    made = [truth.astype(np.uint8) for truth in truths]
+    tiny_tree.mask(0, 0).write_bytes(encode(made[0], "PNG", "L"))
+    tiny_tree.mask(1, 0).write_bytes(encode(made[1] * 255, "PNG", "L"))
+    tiny_tree.mask(2, 0).unlink()
+    tiny_tree.mask(2, 0).with_suffix(".GIF").write_bytes(encode(made[2] * 255, "GIF", "L"))
+    tiny_tree.mask(3, 0).write_bytes(encode((1 - made[3]) * 255, "PNG", "L"))
+    tiny_tree.mask(4, 0).write_bytes(b"broken")
+    kept = [tiny_tree.mask(label, 0).read_bytes() for label in (1, 3, 4)]
+    ingest(tiny_tree, tmp_path / "work")
+    with ImageSet(tmp_path / "work/given_masks") as masks:
+        stored = [masks.read(row) for row in masks.by_id(photo_id(label, 0) for label in range(5))]
+    assert [stored[label] for label in (1, 3, 4)] == kept  # plain, or unusable: who reads them counts them
+    assert stored[0] == encode_mask(truths[0])
+    assert stored[2] == encode_mask(truths[2])
 
 
 def test_two_workers_give_the_bytes_of_one(tiny_tree: TinyTree, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Sets with true masks, as their official layouts hold them, whole and broken."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from hypothesis.extra import numpy as arrays
 from pycocotools import mask as coco_mask
 
 from bgdata.errors import InputError
+from bgdata.fetch.segmentation import write_set_listing
 from bgdata.geometry import Box
 from bgdata.io import decode_palette, encode_jpeg, encode_mask, encode_palette
 from bgdata.masks.rle import decode_polygons, decode_rle, encode_polygons, encode_rle, encode_runs
@@ -20,6 +22,7 @@ from bgdata.segmentation_sets.base import Sample, SegmentationSet, UnusableTruth
 from bgdata.segmentation_sets.coco import CocoSet
 from bgdata.segmentation_sets.davis import DavisSet, davis_categories
 from bgdata.segmentation_sets.photos import PhotoSet
+from bgdata.segmentation_sets.unusable import Unusable, write_unusable
 from bgdata.segmentation_sets.voc import CATEGORIES, VOID, VocSet, voc_palette
 from bgdata.shards import ImageSet, Row, finish_set, member_name, shard_name, write_shard
 from tests.bgdata.conftest import draw_photo, write_sets
@@ -165,13 +168,22 @@ def broken(edit: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
         (broken(lambda c: c.pop("images")), "has no list `images`"),
         (broken(lambda c: c.pop("annotations")), "has no list `annotations`"),
         (broken(lambda c: c.pop("categories")), "has no list `categories`"),
-        (broken(lambda c: c["images"][0].pop("height")), "a record of `images` lacks `height`"),
-        (broken(lambda c: c["images"].append(3)), "a record of `images` lacks `id`, or it is of the wrong type: 3"),
-        (broken(lambda c: c["annotations"][0].update(image_id=8)), "annotation 0 names image_id 8, which the file"),
-        (broken(lambda c: c["annotations"][2].update(category_id=1)), "annotation 2 names category_id 1, which the"),
-        (broken(lambda c: c["annotations"][0].update(segmentation="x")), "lacks `segmentation`, or it is of the wrong"),
+        (broken(lambda c: c["images"][0].pop("height")), r"4 of 5 are unusable \(broken_image 1, unknown_image 3\)"),
+        (
+            broken(lambda c: c["images"].append(3)),
+            r"1 of 6 are unusable \(broken_image 1\).*image #2: expected id, file_name and size, got 3;",
+        ),
+        (broken(lambda c: c["annotations"][0].update(image_id=8)), "annotation 0: names image_id 8, which the file"),
+        (broken(lambda c: c["annotations"][2].update(category_id=1)), "annotation 2: names category_id 1, which the"),
+        (
+            broken(lambda c: c["annotations"][0].update(segmentation="x")),
+            'annotation 0: expected polygons or run lengths, got "x"',
+        ),
         (broken(lambda c: c["annotations"].clear()), "none of its 2 images has an object, so nothing can be scored"),
-        (broken(lambda c: c["images"][0].update(file_name="c.jpg")), r"val2017/c.jpg is missing: unpack all"),
+        (
+            broken(lambda c: c["images"][0].update(file_name="c.jpg")),
+            r"3 of 5 are unusable \(missing_photo 3\).*annotation 2: its photo c.jpg is missing",
+        ),
     ],
 )
 def test_a_malformed_coco_file_is_named(tmp_path: Path, contents: Any, words: str) -> None:
@@ -188,28 +200,157 @@ def test_coco_that_is_no_json_or_not_there_is_named(tmp_path: Path) -> None:
     write(tmp_path / "annotations/instances_val2017.json", '{"images": [')
     with pytest.raises(InputError, match=r"instances_val2017.json is not JSON \(Expecting value"):
         CocoSet(tmp_path)
-    with pytest.raises(InputError, match=r"instances_val2014.json is missing: unpack COCO's annotations"):
+    with pytest.raises(
+        InputError,
+        match=r"instances_val2014.json is missing, or its photos: unpack .* a split that is there \(val2017\)",
+    ):
         CocoSet(tmp_path, split="val2014")
 
 
-def test_what_is_broken_in_a_sample_is_named_when_it_is_read(tmp_path: Path) -> None:
-    contents = coco_contents()
-    contents["annotations"][2]["segmentation"] = [[1, 1, 5]]
-    data = CocoSet(write_coco_folder(tmp_path, contents))
-    cat, dog = data.samples
-    with pytest.raises(InputError, match=r"instances_val2017.json: annotation 2: broken polygon"):
-        data.read(cat)
+def unusable_truth(data: SegmentationSet, reason: str, words: str) -> None:
+    with pytest.raises(UnusableTruth) as raised:
+        data.read(data.samples[-1])
+    assert raised.value.reason == reason
+    assert re.search(words, raised.value.detail)
+
+
+def test_what_is_broken_in_a_sample_is_told_when_it_is_read(tmp_path: Path) -> None:
+    data = CocoSet(write_coco_folder(tmp_path))
     write(tmp_path / "val2017/a.jpg", encode_jpeg(np.zeros((32, 24, 3), np.uint8), 90))
-    with pytest.raises(InputError, match=r"a.jpg is 32x24, instances_val2017.json says 24x32 \(height x width\)"):
-        data.read(dog)
+    unusable_truth(data, "size_mismatch", r"a.jpg is 32x24, its record says 24x32 \(height x width\)")
     write(tmp_path / "val2017/a.jpg", b"no photo")
-    with pytest.raises(
-        InputError, match=r"a.jpg: expected an image, got 8 bytes that no decoder reads; fetch it again"
-    ):
-        data.read(dog)
+    unusable_truth(data, "unreadable_photo", r"a.jpg: expected an image, got 8 bytes that no decoder reads")
     (tmp_path / "val2017/a.jpg").unlink()
-    with pytest.raises(InputError, match=r"a.jpg is missing: fetch the set again"):
-        data.read(dog)
+    unusable_truth(data, "missing_photo", r"a.jpg cannot be read")
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"segmentation": [[1, 1, 5, 5]]}, "broken_polygon"),
+        ({"segmentation": [[1, 1, 5, 5, NAN, 3]]}, "broken_polygon"),
+        ({"segmentation": [[1, 1, 5, 5, 3, "3"]]}, "broken_polygon"),
+        ({"segmentation": [[[1, 1], [5, 5], [3, 3]]]}, "broken_polygon"),
+        ({"segmentation": []}, "no_segmentation"),
+        ({"segmentation": None}, "no_segmentation"),
+        ({"segmentation": {"size": [24, 32], "counts": [700]}}, "wrong_run_lengths"),
+        ({"segmentation": {"size": [24, 32], "counts": "oo"}}, "wrong_run_lengths"),
+        ({"segmentation": {"size": [-24, 32], "counts": [1]}}, "wrong_run_lengths"),
+        ({"segmentation": [[40, 1, 50, 1, 50, 9]]}, "outside_photo"),
+        ({"image_id": None}, "unknown_image"),
+        ({"category_id": {}}, "unknown_category"),
+    ],
+)
+def test_one_bad_annotation_is_counted_up_to_the_limit(tmp_path: Path, change: dict[str, Any], reason: str) -> None:
+    contents = coco_contents()
+    contents["annotations"][2] |= change
+    root = write_coco_folder(tmp_path, contents)
+    data = CocoSet(root, max_unusable=0.2)
+    assert [sample.id for sample in data.samples] == ["a/dog"]
+    assert [(one.item, one.reason) for one in data.unusable] == [("annotation 2", reason)]
+    with pytest.raises(InputError, match=rf"^[^\n]*val2017.json: 1 of 5 are unusable \({reason} 1\)[^\n]*share 0.19"):
+        CocoSet(root, max_unusable=0.19)
+
+
+def flat(contents: dict[str, Any]) -> None:
+    contents["annotations"][0]["segmentation"] = contents["annotations"][0]["segmentation"][0]
+
+
+def texts(contents: dict[str, Any]) -> None:
+    for image in contents["images"]:
+        image |= {"id": str(image["id"]), "height": float(image["height"]), "width": str(image["width"])}
+    for annotation in contents["annotations"]:
+        annotation |= {"category_id": str(annotation["category_id"]), "image_id": float(annotation["image_id"])}
+        annotation.pop("iscrowd")
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        flat,
+        texts,
+        *(
+            lambda c, name=name: c["images"][0].update(file_name=name)
+            for name in ("./a.jpg", "A.JPG", "photos\\a.jpg", "http://host/x/a.jpg", "../val2017/a.jpg")
+        ),
+        lambda c: [image.update(height=None, width=None) for image in c["images"]],
+        lambda c: (
+            [one.update(id=0) for one in c["categories"][:1]]
+            + [one.update(category_id=0) for one in c["annotations"][:2]]
+        ),
+        lambda c: [one.update(id=1) for one in c["annotations"]],
+    ],
+)
+def test_what_other_tools_write_is_the_same_set(tmp_path: Path, edit: Callable[[dict[str, Any]], Any]) -> None:
+    expected = CocoSet(write_coco_folder(tmp_path / "plain"))
+    data = CocoSet(write_coco_folder(tmp_path / "edited", broken(edit)))
+    assert [sample.category for sample in data.samples] == ["cat", "dog"]
+    assert data.counts == expected.counts
+    for one, other in zip(data.samples, expected.samples, strict=True):
+        np.testing.assert_array_equal(data.read(one).mask, expected.read(other).mask)
+
+
+@pytest.mark.parametrize(
+    ("annotations", "photos", "prefix", "name"),
+    [
+        ("valid/_annotations.coco.json", "valid", "", "coco/valid"),
+        ("test/_annotations.coco.json", "test", "", "coco/test"),
+        ("_annotations.coco.json", ".", "", "coco/set"),
+        ("annotations/instances_default.json", "images", "", "coco/default"),
+        ("annotations/instances_default.json", "images/default", "", "coco/default"),
+        ("annotations/instances_validation.json", "validation", "", "coco/validation"),
+        ("annotations/instances_Train.json", "images/Train", "", "coco/Train"),
+        ("result.json", "images", "images\\", "coco/result"),
+        ("labels.json", "data", "", "coco/labels"),
+    ],
+)
+def test_layouts_of_other_tools_are_found(
+    tmp_path: Path, annotations: str, photos: str, prefix: str, name: str
+) -> None:
+    root, contents = tmp_path / "set", coco_contents()
+    for image in contents["images"]:
+        write(root / photos / image["file_name"], PHOTO)
+        image["file_name"] = prefix + image["file_name"]
+    write(root / annotations, b"\xef\xbb\xbf" + json.dumps(contents).encode())
+    data = CocoSet(root)
+    assert (data.name, len(data.samples), data.unusable) == (name, 2, ())
+    assert data.read(data.samples[0]).image.shape == (*SIZE, 3)
+    assert write_set_listing("coco", root, tmp_path / "listing.csv") == 3
+
+
+@pytest.mark.parametrize("name", ["x" * 5000 + ".jpg", "a\0.jpg", "..", "/"])
+def test_names_that_no_disk_takes_are_missing_photos(tmp_path: Path, name: str) -> None:
+    contents = broken(lambda c: c["images"][0].update(file_name=name))
+    with pytest.raises(InputError, match=r"3 of 5 are unusable \(missing_photo 3\)"):
+        CocoSet(write_coco_folder(tmp_path, contents))
+
+
+def test_photos_of_one_stem_are_two(tmp_path: Path) -> None:
+    contents = coco_contents()
+    contents["images"][1]["file_name"] = "a.png"
+    contents["annotations"][2]["image_id"] = 9
+    root = write_coco_folder(tmp_path, contents)
+    write(root / "val2017/a.png", PHOTO)
+    assert [sample.id for sample in CocoSet(root).samples] == ["a.jpg/dog", "a.png/cat"]
+
+
+def test_ids_that_stand_for_several_are_counted(tmp_path: Path) -> None:
+    images = broken(lambda c: c["images"][1].update(id=7))
+    with pytest.raises(InputError, match=r"3 of 5 are unusable \(ambiguous_image 3\)"):
+        CocoSet(write_coco_folder(tmp_path, images))
+    categories = broken(lambda c: c["categories"].append({"id": 17, "name": "fox"}))
+    with pytest.raises(InputError, match=r"1 of 5 are unusable \(ambiguous_category 1\)"):
+        CocoSet(write_coco_folder(tmp_path, categories))
+
+
+def test_what_was_left_out_is_listed_once(tmp_path: Path) -> None:
+    found = [Unusable("annotation 3", "broken_polygon", "two points, say"), Unusable("photo b", "missing_photo")]
+    write_unusable(tmp_path / "a.csv", found + found)
+    lines = (tmp_path / "a.csv").read_text().splitlines()
+    assert lines == ["item,reason,detail", 'annotation 3,broken_polygon,"two points, say"', "photo b,missing_photo,"]
 
 
 # VOC
@@ -256,7 +397,7 @@ def test_own_categories_take_the_place_of_vocs(tmp_path: Path) -> None:
     assert [sample.category for sample in VocSet(tmp_path).samples] == ["fish", "guitar"]
     for text, words in (
         ("index,category\n11,fish\n", r"2007_1.png holds the index 12, which is no category \(1 to 11, 255 for void\)"),
-        ("index\n11\n", r"categories.csv must have the columns index,category and no empty cell"),
+        ("index\n11\n", r"expected the columns index,category in .*categories.csv, got index"),
         ("index,category\nx,fish\n", "the column index must hold numbers"),
     ):
         write(tmp_path / "categories.csv", text)
@@ -270,19 +411,25 @@ def test_what_is_broken_in_voc_is_named(tmp_path: Path) -> None:
     write_voc_folder(tmp_path)
     mask = tmp_path / "SegmentationClass/2007_1.png"
     write(mask, encode_palette(voc_mask()[:-1], voc_palette()))
-    data = VocSet(tmp_path)
-    with pytest.raises(InputError, match=r"2007_1.png is 23x32, its photo is 24x32 \(height x width\)"):
-        data.read(data.samples[0])
-    for contents, words in (
-        (b"broken", r"2007_1.png: expected a palette PNG, got 6 bytes that no decoder reads; unpack VOC2012 again"),
-        (PHOTO, r"2007_1.png: expected a palette PNG, got an image of the mode RGB: its colours are no indices"),
+    unusable_truth(VocSet(tmp_path), "size_mismatch", r"the mask of 2007_1 is 23x32, its photo is 24x32")
+    mask.rename(tmp_path / "SegmentationClass/2007_1.PNG")
+    write(tmp_path / "ImageSets/Segmentation/val.txt", b"\xef\xbb\xbf2007_1\r\n2007_2 \r\n\r\n")
+    assert len(VocSet(tmp_path).samples) == 2
+    (tmp_path / "SegmentationClass/2007_1.PNG").unlink()
+    write(tmp_path / "SegmentationClass/2007_2.png", encode_palette(voc_mask(), voc_palette()))
+    for contents, reason, words in (
+        (b"", "unreadable_mask", r"2007_1.png: expected a palette PNG, got 0 bytes"),
+        (b"broken", "unreadable_mask", r"2007_1.png: expected a palette PNG, got 6 bytes that no decoder reads"),
+        (PHOTO, "unreadable_mask", r"2007_1.png: expected a palette PNG, got an image of the mode RGB"),
+        (None, "missing_mask", r"SegmentationClass/2007_1.png is missing"),
     ):
-        write(mask, contents)
-        with pytest.raises(InputError, match=words):
+        mask.unlink(missing_ok=True)
+        if contents is not None:
+            write(mask, contents)
+        with pytest.raises(InputError, match=rf"1 of 2 are unusable \({reason} 1\).*{words}"):
             VocSet(tmp_path)
-    mask.unlink()
-    with pytest.raises(InputError, match=r"2007_1.png is missing: unpack VOC2012 again"):
-        VocSet(tmp_path)
+        data = VocSet(tmp_path, max_unusable=0.5)
+        assert ([one.item for one in data.unusable], len(data.samples)) == (["photo 2007_1"], 2)
     write(tmp_path / "ImageSets/Segmentation/val.txt", "\n")
     with pytest.raises(InputError, match=r"val.txt is empty"):
         VocSet(tmp_path)
@@ -347,17 +494,13 @@ def test_what_is_broken_in_davis_is_named(tmp_path: Path) -> None:
     write_davis_folder(tmp_path)
     mask = tmp_path / "Annotations/480p/dog-agility/00001.png"
     write(mask, encode_mask(rectangle(0, 0, 9, 9)[:-1]))
-    data = DavisSet(tmp_path)
-    with pytest.raises(InputError, match=r"mask of dog-agility/00001 is 23x32, its frame is 24x32 \(height x width\)"):
-        data.read(data.samples[0])
+    (tmp_path / "Annotations/480p/dog-agility/00002.png").unlink()
+    data = DavisSet(tmp_path, max_unusable=0.5)
+    assert [(one.item, one.reason) for one in data.unusable] == [("photo dog-agility/00002", "missing_mask")]
+    unusable_truth(data, "size_mismatch", r"mask of dog-agility/00001 is 23x32, its photo is 24x32 \(height x width\)")
     write(mask, b"broken")
-    with pytest.raises(
-        InputError, match=r"00001.png: expected a mask, got 6 bytes that no decoder reads; unpack DAVIS"
-    ):
-        DavisSet(tmp_path)
-    mask.unlink()
-    with pytest.raises(InputError, match=r"val.txt:2 names Annotations/480p/dog-agility/00001.png, which is not in"):
-        DavisSet(tmp_path)
+    with pytest.raises(InputError, match=r"2 of 3 are unusable \(missing_mask 1, unreadable_mask 1\).*00001.png"):
+        DavisSet(tmp_path, max_unusable=0.5)
     write(tmp_path / "ImageSets/480p/val.txt", "blackswan\n")
     with pytest.raises(InputError, match=r"val.txt:1: expected `/JPEGImages/... /Annotations/...`, got `blackswan`"):
         DavisSet(tmp_path)

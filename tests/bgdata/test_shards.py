@@ -134,6 +134,31 @@ def test_an_unfinished_set_says_what_it_lacks(tmp_path: Path, name: str) -> None
         ImageSet(folder)
 
 
+def test_an_index_that_a_spreadsheet_saved_is_read(tmp_path: Path) -> None:
+    folder = write_set(tmp_path, [b"a", b"b"])
+    rows, text = ImageSet(folder).rows, (folder / "index.csv").read_text()
+    (folder / "index.csv").write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
+    assert ImageSet(folder).rows == rows
+    (folder / "index.csv").write_text(text.replace('"', "").replace("a,", "a ").replace(",", ";"))
+    assert [row.id for row in ImageSet(folder).rows] == [row.id for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda data: data + b"caf\xe9\n", r"index.csv:6: expected text in UTF-8"),
+        (lambda data: data + b"n1_7,train\n", r"index.csv:6: expected 9 cells"),
+        (lambda data: data.replace(b"label", b"Label", 1), r"expected the columns id,split,label,.* in .*index.csv"),
+        (lambda data: data.replace(b",512,", b",5.12E+02,", 1), r"invalid literal for int.*5.12E\+02"),
+    ],
+)
+def test_a_spoilt_index_is_one_sentence(tmp_path: Path, spoil: Callable[[bytes], bytes], words: str) -> None:
+    folder = write_set(tmp_path, [b"a", b"b"])
+    (folder / "index.csv").write_bytes(spoil((folder / "index.csv").read_bytes()))
+    with pytest.raises(InputError, match=rf"has a broken index.csv or manifest.json \(.*{words}.*: pull or make it"):
+        ImageSet(folder)
+
+
 def test_an_id_that_a_set_lacks_is_named(tmp_path: Path) -> None:
     images = ImageSet(write_set(tmp_path, [b"a", b"b"]))
     assert [row.id for row in images.by_id(["n1_val1", "n1_train0"])] == ["n1_val1", "n1_train0"]

@@ -112,7 +112,7 @@ def test_p_1_never_shows_an_own_background(by: Any) -> None:
         ("batch", lambda label, other: True),  # noqa: ARG005  # both are given
         (PAIRS, lambda label, other: CLASS_NAMES[other] in PAIRS.get(CLASS_NAMES[label], CLASS_NAMES)),
     ],
-    ids=str,
+    ids=["any_class", "same_class", "other_class", "batch", "pairs"],
 )
 def test_each_background_of_an_allowed_class_is_shown_and_no_other(
     by: Any, allowed: Callable[[int, int], bool]
@@ -339,7 +339,7 @@ def test_a_killed_adaptive_run_ends_in_the_weights_of_an_unbroken_one(
         ({"consistency": {"weight": 1.0, "gamma": 2.0}}, {"original", "fg_mask", "only_bg_t"}),
         ({"penalty": {"kind": "absolute", "weight": 1.0}}, {"original", "fg_mask"}),
     ],
-    ids=str,
+    ids=lambda value: str(value) if isinstance(value, dict) else None,  # a set has no order
 )
 def test_the_sets_that_are_named_are_those_that_are_read(
     sets: Path, tmp_path: Path, parts: dict[str, Any], names: set[str]

@@ -157,8 +157,8 @@ def test_files_that_are_no_weights_get_a_sentence(tmp_path: Path) -> None:
     torch.save(build_classifier("resnet10", input_size=32).network.state_dict(), whole)
     files = {
         "cut.pth": (whole.read_bytes()[:10_000], "cut short"),
-        "empty.pth": (b"", "cut short"),
-        "page.pth": (b"<html>not found</html>", "no PyTorch checkpoint"),
+        "empty.pth": (b"", "is empty"),
+        "page.pth": (b"<html>not found</html>", "is a web page"),
         "code.pth": (pickle.dumps(Print(), protocol=2), "could run code"),
     }
     for name, (content, expected) in files.items():

@@ -247,10 +247,10 @@ def test_checkpoints_that_are_none(network: nn.Module, weights: Path) -> None:
         load(weights)
     save(network, weights)
     weights.write_bytes(weights.read_bytes()[:100_000])
-    with pytest.raises(InputError, match=r"\(100000 bytes\) is no PyTorch checkpoint, or was cut short"):
+    with pytest.raises(InputError, match=r"\(100000 bytes\) was cut short or damaged"):
         load(weights)
     torch.save({"model": network}, weights)
-    with pytest.raises(InputError, match="holds Python objects besides tensors, which could run code"):
+    with pytest.raises(InputError, match=r"besides tensors \(.*\._mask_by_photo\), which could run code"):
         load(weights)
     weights.unlink()
     with pytest.raises(InputError, match=r"groundingdino_swint_ogc.pth are missing: run `dvc repro fetch_weights`"):

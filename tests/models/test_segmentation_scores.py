@@ -18,6 +18,7 @@ from bgdata.masks.metrics import dice, iou
 from bgdata.masks.settings import CleanSettings
 from bgdata.segmentation_sets.base import Sample, SegmentationSet, Truth, UnusableTruth, count_samples, truth_of
 from bgdata.segmentation_sets.photos import PhotoSet
+from bgdata.segmentation_sets.unusable import Unusable
 from bgdata.shards import ImageSet
 from bgdata.sheets.sheet import draw_sheet
 from models.evaluation.segmentation import (
@@ -43,6 +44,7 @@ class Squares:
 
     name = "squares/val"
     clustered_by: Literal["image", "sequence"] = "sequence"
+    unusable = ()
 
     def __init__(self, count: int, *, bad: Sequence[int] = ()) -> None:
         self.samples = tuple(Sample(f"s{n}", f"s{n}", f"kind {n % 3}", cluster=f"q{n // 4}") for n in range(count))
@@ -161,7 +163,7 @@ def test_nothing_found_scores_zero_and_is_counted(answer: Segmentation, reason: 
 def test_truths_of_no_use_are_counted_and_not_scored() -> None:
     data = Squares(6, bad=[1, 4])
     evaluation = judge(Answers(rows_down_to(20)), data, batch=2)
-    assert evaluation.unusable == {"empty_truth": 2}
+    assert evaluation.unusable == tuple(Unusable(f"sample s{n}", "empty_truth") for n in (1, 4))
     assert [score.sample.id for score in evaluation.scores] == ["s0", "s2", "s3", "s5"]
     none = judge(Answers(rows_down_to(20)), Squares(2, bad=[0, 1]))
     summary = summarise(none, clustered_by="sequence", seed=0)
@@ -232,7 +234,11 @@ def scores_of(values: Sequence[float], *, per_cluster: int = 1) -> tuple[SampleS
 
 def test_a_summary_counted_by_hand() -> None:
     scores = scores_of([1.0, 0.5, 0.0, 0.5, 0.5, 0.5], per_cluster=4)
-    summary = summarise(Evaluation(scores, {"empty_truth": 2}), clustered_by="sequence", seed=0)
+    summary = summarise(
+        Evaluation(scores, (Unusable("sample s8", "empty_truth"), Unusable("sample s9", "empty_truth"))),
+        clustered_by="sequence",
+        seed=0,
+    )
     assert summary["mean_iou"] == 0.5
     assert summary["without_misses"]["mean_iou"] == pytest.approx(0.6)
     assert summary["per_category"]["kind 0"]["mean_iou"] == 0.5
@@ -243,7 +249,7 @@ def test_a_summary_counted_by_hand() -> None:
     assert summary["sequence_mean"]["mean_iou"] == 0.5
     assert summary["unusable"] == {"empty_truth": 2}
     assert json.loads(json.dumps(summary)) == summary
-    assert "per_sequence" not in summarise(Evaluation(scores, {}), clustered_by="image", seed=0)
+    assert "per_sequence" not in summarise(Evaluation(scores), clustered_by="image", seed=0)
 
 
 def test_the_interval_is_that_of_the_means_spread() -> None:

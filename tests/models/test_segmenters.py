@@ -181,8 +181,13 @@ def test_each_unusable_mask_is_left_out_with_its_reason(tiny_tree: TinyTree, tmp
     tiny_tree.mask(3, 0).write_bytes(b"broken")
     tiny_tree.mask(4, 0).unlink()
     tiny_tree.mask(5, 0).write_bytes(encode_mask(np.eye(*SIZE, dtype=bool)))
+    tiny_tree.mask(6, 0).write_bytes(encode_mask(~decode_mask(tiny_tree.mask(6, 0).read_bytes())))
+    tiny_tree.mask(7, 0).write_bytes(
+        cv2.imencode(".png", np.tri(*SIZE, dtype=np.uint8) + np.tri(*SIZE, -9, np.uint8))[1]
+    )
     manifest = segment(ingest(tiny_tree, tmp_path / "all", per_class=None), tmp_path)
     reasons = ["size_mismatch", "empty", "too_large", "unreadable_mask", "no_given_mask", "too_small"]
+    reasons += ["inverted_mask", "ambiguous_mask"]
     assert manifest["rejected"] == dict.fromkeys(sorted(reasons), 1)
     with (tmp_path / "masks/rejected.csv").open(newline="") as file:
         found = {cells["id"]: cells["reason"] for cells in csv.DictReader(file)}

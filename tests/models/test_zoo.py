@@ -1,10 +1,13 @@
 """Any model: what files and names lead to, what is refused, and how outputs are read."""
 
+import argparse
+import dataclasses
 import pickle
 import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,11 +17,15 @@ from torch import nn
 
 from bgdata.errors import InputError
 from bgdata.labels import in9_label_by_imagenet_index
+from models.classifiers.backbones import load_backbone
 from models.classifiers.checkpoints import save_classifier
 from models.classifiers.classifier import build_classifier
 from models.classifiers.folding import fold_batch_norms
 from models.classifiers.judged import IMAGENET_MEAN, IMAGENET_STD, IN9_MEAN, IN9_STD, Judged, judged_classifier
+from models.classifiers.libraries import resolve_name
 from models.classifiers.loading import ModelSource, load_judged, state_sha256
+from models.classifiers.published import build_network
+from models.classifiers.saved import saved_folder
 
 IMAGES = torch.rand(3, 3, 48, 48, generator=torch.Generator().manual_seed(0))
 # The smallest of torchvision's networks.
@@ -131,7 +138,13 @@ def test_a_function_of_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyP
         "def nine():\n    return lambda images: images.mean((2, 3)).repeat(1, 3)\n"
         "def from_file(path):\n    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 9))\n"
         "def number():\n    return 5\n"
+        "def broken():\n    raise KeyError('layers')\n"
+        "def leaves():\n    raise SystemExit(3)\n"
+        "def hungry(path, depth):\n    return path\n"
     )
+    (tmp_path / "their_typo.py").write_text("def nine()\n    return 9\n")
+    (tmp_path / "their_script.py").write_text("import argparse\nraise SystemExit('usage: train.py')\n")
+    (tmp_path / "their_error.py").write_text("1 / 0\n")
     monkeypatch.syspath_prepend(tmp_path)
     judged, record = load_judged(ModelSource(entry="their_models:nine", in9=True))
     assert torch.allclose(judged(IMAGES), IMAGES.mean((2, 3)).repeat(1, 3))
@@ -139,6 +152,21 @@ def test_a_function_of_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyP
     for entry in ("their_models:eight", "nowhere:nine", "their_models"):
         with pytest.raises(InputError, match="no function that can be imported"):
             load_judged(ModelSource(entry=entry, in9=True))
+    for entry, sentence in {
+        "their_models:broken": r"their_models:broken raised KeyError: 'layers' \(their_models.py, line 9\)",
+        "their_models:leaves": "their_models:leaves raised SystemExit: 3",
+        "their_models:hungry": "their_models:hungry raised TypeError: .*missing 2 required",
+        "their_typo:nine": r"importing their_typo raised SyntaxError: expected ':' \(their_typo.py, line 1\)",
+        "their_script:nine": "importing their_script raised SystemExit: usage",
+        "their_error:nine": r"importing their_error raised ZeroDivisionError: .*\(their_error.py, line 1\)",
+    }.items():
+        with pytest.raises(InputError, match=sentence):
+            load_judged(ModelSource(entry=entry, in9=True))
+    with pytest.raises(InputError, match=r"none.pt is missing: --entry their_models:from_file was to read it"):
+        load_judged(ModelSource(entry="their_models:from_file", checkpoint=tmp_path / "none.pt", in9=True))
+    of_folder = load_judged(ModelSource(entry="their_models:from_file", checkpoint=tmp_path, in9=True))[1]
+    assert of_folder["checkpoint"] == tmp_path.name
+    assert "checkpoint_sha256" not in of_folder
     with pytest.raises(InputError, match="returned int, expected a network"):
         load_judged(ModelSource(entry="their_models:number", in9=True))
     with pytest.raises(InputError, match="gives 9 outputs an image, expected 1000"):
@@ -157,12 +185,25 @@ def test_what_does_not_fit_is_listed(network: nn.Module, tmp_path: Path) -> None
     torch.save(network.state_dict(), tmp_path / "nine.pt")
     with pytest.raises(InputError, match=r"nine.pt has 9 classes, expected 1000: say --in9"):
         load_judged(ModelSource(checkpoint=tmp_path / "nine.pt", arch=ARCH))
+
+
+def test_a_second_copy_of_the_network_is_dropped_where_it_is_equal_and_asked_about_where_not(
+    network: nn.Module, tmp_path: Path
+) -> None:
     save_madry(network, tmp_path / "madry.pt")
+    source = ModelSource(checkpoint=tmp_path / "madry.pt", arch=ARCH, in9=True)
+    assert "left_over" not in load_judged(source)[1]
     content = torch.load(tmp_path / "madry.pt")
+    content["model"]["module.attacker.model.conv1.0.weight"] = network.conv1[0].weight + 1
+    torch.save(content, tmp_path / "madry.pt")
+    with pytest.raises(InputError, match=r"holds 2 networks .*--prefix module.model.*--prefix module.attacker.model"):
+        load_judged(source)
+    # Until a copy fits the network too, it is only what is left over.
     content["model"]["module.attacker.model.conv1.0.weight"] = torch.zeros(1)
     torch.save(content, tmp_path / "madry.pt")
-    with pytest.raises(InputError, match=r"unexpected: attacker\.model\.conv1\.0\.weight"):
-        load_judged(ModelSource(checkpoint=tmp_path / "madry.pt", arch=ARCH, in9=True))
+    judged, record = load_judged(source)
+    assert torch.equal(judged.network.conv1[0].weight, network.conv1[0].weight)
+    assert record["left_over"] == [f"model.module.attacker.* ({len(network.state_dict())})"]
 
 
 class Print:
@@ -183,9 +224,9 @@ def test_files_that_are_no_weights_get_a_sentence(
     for name, sentence in {
         "code.pt": "which could run code when loaded",
         "old.pt": "which could run code when loaded",
-        "page.safetensors": "no safetensors file, or was cut short",
+        "page.safetensors": "is a web page",
         "none.pt": "holds no state dict",
-        "cut.pt2": "no PyTorch checkpoint",
+        "cut.pt2": "was cut short or damaged",
         "nowhere.pt": "nowhere.pt is missing",
     }.items():
         with pytest.raises(InputError, match=sentence):
@@ -216,6 +257,175 @@ def test_names_that_are_unknown_get_a_sentence(tmp_path: Path, network: nn.Modul
     ):
         with pytest.raises(InputError, match=sentence):
             load_judged(source)
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("ResNet18", ("torchvision", "resnet18")),
+        ("resnet-18", ("torchvision", "resnet18")),
+        ("MobileNet_V3_Small", ("torchvision", "mobilenet_v3_small")),
+        ("timm:ResNet18.a1_in1k", ("timm", "resnet18.a1_in1k")),
+        ("TIMM:test_vit", ("timm", "test_vit")),
+        ("resnet18.a1_in1k", ("timm", "resnet18.a1_in1k")),
+        ("timm/resnet18.a1_in1k", ("timm", "resnet18.a1_in1k")),
+        ("hf-hub:timm/resnet18.a1_in1k", ("timm", "resnet18.a1_in1k")),
+        ("hf_hub:timm/resnet18", ("timm", "resnet18")),
+        ("timm:hf_hub:timm/resnet18.a1_in1k", ("timm", "resnet18.a1_in1k")),
+        ("https://huggingface.co/timm/resnet18.a1_in1k", ("timm", "resnet18.a1_in1k")),
+    ],
+)
+def test_names_are_taken_as_people_write_them(name: str, found: tuple[str, str]) -> None:
+    assert resolve_name(name) == found
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("resnet5", r"try resnet50, resnet\w+, resnet\w+ \(torchvision's or timm's\)$"),
+        ("ResNet5", r"try resnet50, resnet\w+, resnet\w+ \("),
+        ("vit_b_161", "try vit_b_16, "),
+        ("owner/model", "is no folder here; a network on the Hugging Face hub is hf-hub:OWNER/NAME"),
+        ("timm/nothing", "no classifier is called 'timm/nothing'"),
+        ("timm:resnet18.a1_in2k", "timm has no weights 'a1_in2k' for resnet18: expected one of a1_in1k, "),
+        ("local-dir:nowhere", "nowhere is no folder: expected one that timm's save_pretrained wrote"),
+        ("", "no classifier is called ''"),
+    ],
+)
+def test_names_that_mean_nothing_get_suggestions_once_each(name: str, sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence) as error:
+        build_network(name, classes=1000)
+    listed = str(error.value).rpartition("try ")[2].partition(" (")[0].split(", ")
+    assert len(listed) == len(set(listed))
+
+
+def test_weights_are_named_as_people_write_them_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(torchvision.models, "get_model", lambda _, weights: asked.append(weights) or nn.Identity())
+    for weights in ("ResNet18_Weights.IMAGENET1K_V1", "imagenet1k_v1", "default", "DEFAULT"):
+        assert build_network("resnet18", classes=1000, weights=weights).weights == "IMAGENET1K_V1"
+    assert len(asked) == 4
+
+
+def test_a_name_on_the_hub_is_asked_of_timm(monkeypatch: pytest.MonkeyPatch) -> None:
+    import timm
+
+    create, asked = timm.create_model, []
+
+    def from_hub(name: str, **how: Any) -> nn.Module:
+        asked.append((name, how))
+        if name.endswith("transformers"):
+            raise KeyError("architecture")
+        return create("test_vit", num_classes=how.get("num_classes", 9))
+
+    monkeypatch.setattr(timm, "create_model", from_hub)
+    for name in ("hf-hub:owner/Model", "timm:hf_hub:owner/Model", "https://huggingface.co/owner/Model"):
+        named = build_network(name, classes=9, weights="default")
+        assert (named.arch, named.size, named.saved) == ("hf-hub:owner/Model", 160, True)
+    build_network("hf-hub:owner/Model@main", classes=1000)
+    assert asked[-1] == ("hf-hub:owner/Model@main", {"pretrained": False, "num_classes": 1000})
+    build_network("hf-hub:timm/resnet18.a1_in1k@main", classes=1000)
+    assert asked[-1][0] == "hf-hub:timm/resnet18.a1_in1k@main"
+    with pytest.raises(InputError, match=r"owner/Model has 9 classes, expected 1000: say --in9"):
+        build_network("hf-hub:owner/Model", classes=1000, weights="default")
+    with pytest.raises(InputError, match=r"was saved with its own weights: leave out --weights x"):
+        build_network("hf-hub:owner/Model", classes=1000, weights="x")
+    with pytest.raises(InputError, match=r"config.json has no 'architecture': no network of timm's"):
+        build_network("hf-hub:owner/transformers", classes=1000, weights="default")
+
+
+@pytest.mark.parametrize("form", ["{}", "local-dir:{}", "timm:local_dir:{}"])
+@pytest.mark.parametrize("safe", [True, False])
+def test_a_folder_that_timm_saved_brings_all_that_it_needs(form: str, safe: bool, tmp_path: Path) -> None:
+    import timm
+
+    network = timm.create_model("test_vit", num_classes=9).eval()
+    timm.models.save_for_hf(network, tmp_path / "saved", safe_serialization=safe)
+    source = ModelSource(arch=form.format(tmp_path / "saved"), in9=True)
+    judged, record = load_judged(source)
+    assert record["arch"] == "timm:test_vit"
+    assert record["checkpoint"] == ("model.safetensors" if safe else "pytorch_model.bin")
+    # Its own preparation, also with nine classes: it was saved with these weights.
+    assert (record["mean"], record["size"]) == ([0.5, 0.5, 0.5], 160)
+    with torch.inference_mode():
+        assert torch.equal(judged.network(torch.zeros(1, 3, 160, 160)), network(torch.zeros(1, 3, 160, 160)))
+    assert load_backbone(source)[0].network(torch.zeros(1, 3, 160, 160)).shape == (1, 64)
+    with pytest.raises(InputError, match="has 9 classes, expected 1000: say --in9"):
+        load_judged(dataclasses.replace(source, in9=False))
+    with pytest.raises(InputError, match="holds its own weights: leave out --weights x"):
+        load_judged(dataclasses.replace(source, weights="x"))
+    with pytest.raises(InputError, match=r"is a folder \(config.json, .*give --arch local-dir:"):
+        load_judged(ModelSource(checkpoint=tmp_path / "saved", in9=True))
+
+
+def test_a_folder_beside_the_user_is_meant_where_no_library_knows_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("mine", "resnet18"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text("{}")
+    assert saved_folder("mine") == Path("mine")
+    assert saved_folder("./resnet18") == Path("resnet18")
+    assert saved_folder("resnet18") is None
+    assert saved_folder("nowhere/mine") is None
+
+
+def test_folders_that_are_not_timms_get_a_sentence(tmp_path: Path) -> None:
+    config = tmp_path / "config.json"
+    source = ModelSource(arch=f"local-dir:{tmp_path}")
+    for text, sentence in {
+        '{"architectures": ["ResNetForImageClassification"]}': r"transformers \(ResNetFor.*--entry module:function",
+        '{"a": 1}': "names no architecture",
+        '{"a": ': "cannot be read",
+        '{"architecture": "nonet"}': "could not be loaded",
+    }.items():
+        config.write_text(text)
+        (tmp_path / "model.safetensors").touch()
+        with pytest.raises(InputError, match=sentence):
+            build_network(source.arch, classes=1000)
+    (tmp_path / "model.safetensors").unlink()
+    with pytest.raises(InputError, match=r"holds no weights: expected model.safetensors"):
+        load_judged(source)
+    for name in ("a.pth", "b.pth"):
+        (tmp_path / name).touch()
+    with pytest.raises(InputError, match=r"several files of weights \(a.pth, b.pth\): give one as --checkpoint"):
+        load_judged(source)
+    config.unlink()
+    with pytest.raises(InputError, match=r"holds no config.json"):
+        build_network(source.arch, classes=1000)
+
+
+def test_one_of_several_states_is_judged_by_its_key(network: nn.Module, tmp_path: Path) -> None:
+    path = tmp_path / "train.pth.tar"
+    averaged = {name: value + (value.dtype == torch.float32) for name, value in network.state_dict().items()}
+    torch.save({"state_dict": averaged, "state_dict_ema": network.state_dict(), "args": argparse.Namespace()}, path)
+    source = ModelSource(checkpoint=path, arch=ARCH, in9=True)
+    with pytest.raises(InputError, match="`--key state_dict`, `--key state_dict_ema`"):
+        load_judged(source)
+    judged, record = load_judged(dataclasses.replace(source, key="state_dict_ema"))
+    assert torch.equal(judged.network.fc.weight, network.fc.weight)
+    assert (record["key"], record["prefix"]) == ("state_dict_ema", "")
+    assert record["left_over"][0].startswith("state_dict.* (")
+    backbone, of_backbone = load_backbone(dataclasses.replace(source, key="state_dict_ema"))
+    assert of_backbone["key"] == "state_dict_ema"
+    assert torch.equal(backbone.network.conv5[0].weight, network.conv5[0].weight)
+    with pytest.raises(InputError, match="choose among the states of a --checkpoint"):
+        load_judged(ModelSource(arch=ARCH, key="state_dict"))
+    save_classifier(tmp_path / "ours.pt", build_classifier("resnet8", input_size=32), {"recipe": "dynamic", "seed": 1})
+    with pytest.raises(InputError, match="holds one network, read without --key and --prefix"):
+        load_judged(ModelSource(checkpoint=tmp_path / "ours.pt", prefix="x", in9=True))
+
+
+def test_start_weights_are_read_by_the_same_rule(tmp_path: Path) -> None:
+    one, other = (build_classifier("resnet8", input_size=32, seed=seed).network.state_dict() for seed in (1, 2))
+    path = tmp_path / "start.pth"
+    torch.save({"ema": {f"net.{name}": value for name, value in one.items()}}, path)
+    built = build_classifier("resnet8", input_size=32, weights=str(path), seed=3).network.state_dict()
+    assert all(torch.equal(value, one[name]) for name, value in built.items())
+    torch.save({"ema": one, "model": other}, path)
+    with pytest.raises(InputError, match=r"2 networks that fit.*in a file of its own, and give that as train.weights"):
+        build_classifier("resnet8", input_size=32, weights=str(path))
 
 
 def test_a_thousand_classes_are_read_as_the_official_evaluator_reads_them() -> None:

@@ -43,6 +43,7 @@ CONFIG: dict[str, Any] = {
     "evaluate_segmentation-photos": {
         "source": "ingest",
         "samples": 4,
+        "max_unusable": 0.01,
         "methods": ["grabcut"],
         "segment": {
             "grabcut": {"iterations": 1},
@@ -92,6 +93,28 @@ def test_the_drawn_demo_goes_the_same_way(project: Path) -> None:
         path.write_text(json.dumps(CONFIG[name] | settings | {"source": "synthetic"}))
     run(fetch, ingest, segment)
     assert len(ImageSet(project / "data/in9/masks").rows) == 9 * 4
+
+
+def test_files_that_go_between_two_stages_are_counted(project: Path, tiny_tree: TinyTree) -> None:
+    tiny_tree.photo(0, 0).unlink()
+    tiny_tree.photo(0, 0).symlink_to("/nowhere")
+    run(fetch)
+    tiny_tree.photo(1, 0).unlink()
+    tiny_tree.remove(2, 0)
+    tiny_tree.photo(3, 0, "val").unlink()
+    tiny_tree.annotation(4, 0).unlink()
+    tiny_tree.mask(5, 0).unlink()
+    run(ingest, segment)
+    lines = (project / "data/in9/photos/rejected.csv").read_text().splitlines()[1:]
+    assert {tuple(line.split(",")[::3]) for line in lines} == {
+        (photo_id(0, 0), "no_photo"),
+        (photo_id(1, 0), "no_photo"),
+        (photo_id(2, 0), "no_photo"),
+        (photo_id(3, 0, "val"), "no_photo"),
+        (photo_id(4, 0), "no_annotation"),
+    }
+    assert ImageSet(project / "data/in9/photos").manifest["candidates"] == 9 * (TRAIN + VAL)
+    assert ImageSet(project / "data/in9/masks").manifest["rejected"] == {"no_given_mask": 1}
 
 
 def test_a_stage_before_its_inputs_says_what_to_run(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,3 +173,29 @@ def test_a_local_set_is_listed_where_it_lies_and_must_be_named(project: Path, tm
     evaluate_segmentation.main(argparse.Namespace(set="coco"))
     scores = json.loads((project / "scores/segmentation/coco.json").read_text())
     assert scores["methods"]["grabcut"]["count"] == 4
+
+
+def test_what_a_set_holds_of_no_use_is_counted_and_listed(project: Path, tmp_path: Path) -> None:
+    root = tmp_path / "coco"
+    write_coco(root, images=6, size=256, difficulty=0.0, seed=0)
+    path = root / "annotations/instances_val2017.json"
+    contents = json.loads(path.read_text())
+    contents["annotations"][0]["segmentation"] = [[1, 1, 5, 5]]
+    path.write_text(json.dumps(contents))
+    broken = contents["images"][1]["file_name"]
+    (root / "val2017" / broken).write_bytes(b"no photo")
+    configure(project, "runtime", CONFIG["runtime"] | {"coco": str(root)})
+    configure(project, "fetch-coco", {"source": "local", "scenes": {}, "seed": 0})
+    fetch_segmentation.main(argparse.Namespace(set="coco"))
+    judging = CONFIG["evaluate_segmentation-photos"] | {"source": "local", "samples": 99, "max_unusable": 0.5}
+    configure(project, "evaluate_segmentation-coco", judging)
+    evaluate_segmentation.main(argparse.Namespace(set="coco"))
+    scores = json.loads((project / "scores/segmentation/coco.json").read_text())
+    assert scores["unusable"] == {"broken_polygon": 1}
+    assert scores["methods"]["grabcut"]["unusable"] == {"unreadable_photo": 1}
+    assert scores["methods"]["grabcut"]["count"] == scores["counts"]["samples"] - 1
+    lines = (project / "scores/segmentation/coco.csv").read_text().splitlines()
+    assert [line.split(",")[1] for line in lines] == ["reason", "broken_polygon", "unreadable_photo"]
+    configure(project, "evaluate_segmentation-coco", judging | {"max_unusable": 0.0})
+    with pytest.raises(InputError, match=r"1 of \d+ are unusable \(broken_polygon 1\)"):
+        evaluate_segmentation.main(argparse.Namespace(set="coco"))

@@ -1,5 +1,6 @@
 """The judges' plain commands: any model on a release, without DVC."""
 
+import argparse
 import json
 import os
 import shutil
@@ -13,6 +14,8 @@ import torch
 
 from bgdata.compose.variants import FG_MASK, VARIANTS
 from models.classifiers.classifier import build_classifier
+from models.weights.readings import ANY, Choice
+from pipeline._judging import add_any_model_arguments, model_source
 from tests.conftest import ROOT
 from tests.pipeline.conftest import Run
 from tests.releases import draw_release
@@ -133,3 +136,12 @@ def test_what_was_left_out_is_printed_and_recorded(
     assert code == 0
     assert json.loads(out.read_text())["passed_over"] == {"only_bg_t": {".txt": 1}}
     assert "only_bg_t: 1 files are no images" in said
+
+
+def test_key_and_prefix_reach_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    parser = argparse.ArgumentParser()
+    add_any_model_arguments(parser)
+    source = model_source(parser.parse_args(["--key", "state_dict_ema", "--prefix", ""]))
+    assert source.choice == Choice(key="state_dict_ema", prefix="")
+    assert model_source(parser.parse_args([])).choice == ANY

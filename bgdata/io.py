@@ -37,6 +37,23 @@ def decode_image(data: bytes) -> UInt8[np.ndarray, "h w 3"]:
     return pixels
 
 
+def decode_foreign(data: bytes) -> UInt8[np.ndarray, "h w 3"]:
+    """Decode an image of any make as PIL does, strictly: it knows more kinds than OpenCV.
+
+    Raises InputError where the bytes are not an image, or were cut short.
+    """
+    with _opened(data, "an image") as image:
+        return np.ascontiguousarray(_rgb(image))
+
+
+def encode_png(image: UInt8[np.ndarray, "h w 3"]) -> bytes:
+    """Encode an RGB image without loss (level 1: quickly)."""
+    done, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    if not done:
+        raise ValueError(f"OpenCV could not encode an image of shape {image.shape}")
+    return data.tobytes()
+
+
 def encode_jpeg(image: UInt8[np.ndarray, "h w 3"], quality: int) -> bytes:
     """Encode an RGB image as a baseline JPEG; `quality` is 1 to 100 in libjpeg's scale."""
     done, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])

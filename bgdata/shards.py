@@ -287,7 +287,7 @@ def _read_row(path: Path, cells: Mapping[str, str]) -> Row:
                 f"label {row.label}, split {row.split!r}, offset {row.offset} and size {row.size} are none"
             )
     except ValueError as error:
-        raise InputError(f"{path} is broken in the row of {cells['id']!r} ({error}): pull or make it again") from None
+        raise InputError(f"{path} is broken (image {cells['id']}: {error}): pull or make the set again") from None
     return row
 
 

@@ -49,12 +49,18 @@ def test_a_plain_file_keeps_its_bytes(form: str) -> None:
 @pytest.mark.parametrize("form", FORMATS.values())
 def test_half_a_file_is_a_sentence(form: str) -> None:
     data = encoded(form)
-    with pytest.raises(InputError, match="no image that can be read"):
+    with pytest.raises(InputError, match="expected an image, "):
         plain_image(data[: len(data) // 2])
 
 
 @pytest.mark.parametrize(
-    ("data", "sentence"), [(b"", "the file is empty"), (b"<!DOCTYPE html>", "no image that can be read")]
+    ("data", "sentence"),
+    [
+        (b"", "and it is empty"),
+        (b"<!DOCTYPE html>\n", r"and it is a web page \(HTML\)"),
+        (b"version https://git-lfs.github.com/spec/v1\noid", "and it is a Git LFS pointer"),
+        (b"noise", "got 5 bytes that no decoder reads"),
+    ],
 )
 def test_what_is_no_image_is_a_sentence(data: bytes, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):

@@ -1,6 +1,7 @@
 """A classifier as the judges see it: images in [0, 1] in, evidence for the nine classes out."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -60,9 +61,9 @@ class Judged(nn.Module):
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c"]:
         """The network's own logits of RGB images in [0, 1].
 
-        Raises InputError where it has another number of outputs than was said, or one is not finite.
+        Raises InputError where the network fails, has another number of outputs than was said, or one is not finite.
         """
-        return checked_logits(self.network(self.prepare(images)), self.classes)
+        return checked_logits(run_network(self.network, self.prepare(images)), self.classes)
 
     def class_logits(self, logits: Float[Tensor, "b c"]) -> Float[Tensor, "b k"]:
         """The largest logit of each of the nine classes, and (column 9, for ImageNet's classes) of all others."""
@@ -96,6 +97,23 @@ def judged_classifier(classifier: Classifier) -> Judged:
         std=classifier.std.flatten().tolist(),
         size=classifier.input_size,
     )
+
+
+def run_network(network: nn.Module, images: Tensor) -> Any:
+    """What a network gives for its input.
+
+    Raises InputError where its code fails, as most do on images of a size that they were not made for.
+    """
+    try:
+        return network(images)
+    except InputError:
+        raise
+    except Exception as error:  # anybody's code, which fails as it likes
+        said = " ".join(str(error).split())[:200] or type(error).__name__
+        raise InputError(
+            f"the model fails on images {'x'.join(map(str, images.shape))} ({said}): give the --size that it was made "
+            "for, a smaller --batch where memory is short, or mend its code"
+        ) from error
 
 
 def checked_logits(logits: Tensor, classes: int) -> Tensor:

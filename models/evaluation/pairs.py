@@ -6,6 +6,7 @@ model.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from bgdata.compose.paste import paste_foreground
 from bgdata.errors import InputError
 from models.classifiers.folding import fold_batch_norms
-from models.classifiers.judged import Judged, checked_logits
+from models.classifiers.judged import Judged, checked_logits, run_network
 from models.classifiers.programs import Program
 from models.devices import exact_arithmetic
 
@@ -111,10 +112,10 @@ class Margins:
             return network
         return folded
 
-    def _run_fast(self, prepared: Tensor) -> Tensor:
+    def _run_fast(self, prepared: Tensor) -> Any:
         if self.precision == torch.float32:
             with exact_arithmetic():
-                return self._fast(prepared)
+                return run_network(self._fast, prepared)
         try:
             with torch.autocast(self._device.type, self.precision):
                 return self._fast(prepared)

@@ -18,7 +18,7 @@ from bgdata.errors import InputError
 from bgdata.labels import CLASS_COUNT, CLASS_FOLDERS
 from bgdata.pixels import ImageSource, load_pixels
 from bgdata.randomness import seeded_order
-from models.classifiers.judged import Judged
+from models.classifiers.judged import Judged, run_network
 from models.devices import exact_arithmetic
 from models.evaluation.accuracy import image_batches, labels_of
 
@@ -80,7 +80,7 @@ def extract_features(
     parts = []
     with torch.inference_mode(), exact_arithmetic():
         for images in image_batches(pixels, device=device, batch=batch):
-            found = backbone.network(backbone.prepare(images))
+            found = run_network(backbone.network, backbone.prepare(images))
             parts.append(_checked(found).float().cpu())
     return torch.cat(parts).numpy()
 

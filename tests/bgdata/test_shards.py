@@ -155,7 +155,7 @@ def test_an_index_that_a_spreadsheet_saved_is_read(tmp_path: Path) -> None:
 def test_a_spoilt_index_is_one_sentence(tmp_path: Path, spoil: Callable[[bytes], bytes], words: str) -> None:
     folder = write_set(tmp_path, [b"a", b"b"])
     (folder / "index.csv").write_bytes(spoil((folder / "index.csv").read_bytes()))
-    with pytest.raises(InputError, match=rf"has a broken index.csv or manifest.json \(.*{words}.*: pull or make it"):
+    with pytest.raises(InputError, match=words):
         ImageSet(folder)
 
 

@@ -463,3 +463,14 @@ def test_networks_that_cannot_be_traced_are_left_alone() -> None:
             return images if images.mean() > 0 else -images
 
     assert fold_batch_norms(Branching()) is None
+
+
+def test_a_network_that_fails_on_its_input_is_a_sentence() -> None:
+    class Fails(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            assert images.shape[-1] == 224, "wrong\nheight"
+            return images
+
+    model = Judged(Fails(), classes=9, size=32)
+    with pytest.raises(InputError, match=r"the model fails on images 2x3x32x32 \(wrong height.*\): give the --size"):
+        model(torch.zeros(2, 3, 64, 64))

@@ -147,7 +147,7 @@ def attribute(
     """The attribution maps of images by one of `METHODS`, in float32; the model lies on `device`."""
     parts = []
     with exact_arithmetic():
-        wanted = torch.from_numpy(labels).to(device).split(BATCH)
+        wanted = torch.split(torch.from_numpy(labels).to(device), BATCH)
         for images, of_images in zip(image_batches(pixels, device=device, batch=BATCH), wanted, strict=True):
             parts.append(METHODS[method](model, images, of_images).cpu())
     return torch.cat(parts).numpy()

@@ -22,12 +22,13 @@ _ORIENTATION = 0x0112
 _LONGEST_JPEG = 65_500  # libjpeg's limit
 
 
-def decode_image(data: bytes) -> UInt8[np.ndarray, "h w 3"]:
-    """Decode an image, ours or a user's, as OpenCV does (turned as its EXIF says; ingest lets no turned photo in).
+def decode_image(data: bytes, *, as_stored: bool = False) -> UInt8[np.ndarray, "h w 3"]:
+    """Decode an image, ours or a user's, as OpenCV does: turned as its EXIF says (ingest lets no turned photo in), or
+    `as_stored`, as torchvision's loaders and so the official evaluators see it.
 
     Raises InputError where the bytes are not an image, or a JPEG that was cut short.
     """
-    pixels = _decoded(data, cv2.IMREAD_COLOR_RGB)
+    pixels = _decoded(data, cv2.IMREAD_COLOR_RGB | (cv2.IMREAD_IGNORE_ORIENTATION if as_stored else 0))
     if pixels is None:
         raise InputError(f"expected an image, got {len(data)} bytes that no decoder reads")
     if data.startswith(_JPEG_START) and not data.endswith(_JPEG_END):

@@ -101,7 +101,7 @@ def load_packed_masks(
 
 
 def _image_at(data: bytes, size: int | None) -> UInt8[np.ndarray, "h w 3"]:
-    image = decode_image(data)
+    image = decode_image(data, as_stored=True)
     return image if size is None else resize_pixels(image, (size, size))
 
 

@@ -60,6 +60,16 @@ def test_a_turned_photo_is_told(turn: int) -> None:
         inspect_photo(encode(Image.fromarray(SMOOTH), "JPEG", exif=exif))
 
 
+def test_a_judge_sees_a_photo_as_it_is_stored() -> None:
+    """As PIL's `open` and so torchvision's loaders do: EXIF turns nothing."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = io.BytesIO()
+    Image.fromarray(np.arange(8 * 12 * 3, dtype=np.uint8).reshape(8, 12, 3)).save(data, "JPEG", exif=exif)
+    assert decode_image(data.getvalue()).shape == (12, 8, 3)
+    assert decode_image(data.getvalue(), as_stored=True).shape == (8, 12, 3)
+
+
 def test_an_upright_photo_with_exif_stays() -> None:
     exif = Image.Exif()
     exif[0x0112] = 1

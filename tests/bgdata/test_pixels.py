@@ -63,17 +63,17 @@ def test_a_killed_decoding_goes_on_where_it_was(images: ImageSet, tmp_path: Path
     monkeypatch.setattr(pixels, "_CHUNK", 2)
     decode, decoded = pixels.decode_image, []
 
-    def decode_or_die(data: bytes) -> np.ndarray:
+    def decode_or_die(data: bytes, **how: bool) -> np.ndarray:
         if len(decoded) == 5:
             raise KeyboardInterrupt
         decoded.append(data)
-        return decode(data)
+        return decode(data, **how)
 
     expected = load(images, images.rows)
     monkeypatch.setattr(pixels, "decode_image", decode_or_die)
     with pytest.raises(KeyboardInterrupt):
         load(images, images.rows, tmp_path / "array", size=24)
-    monkeypatch.setattr(pixels, "decode_image", lambda data: decoded.append(data) or decode(data))
+    monkeypatch.setattr(pixels, "decode_image", lambda data, **how: decoded.append(data) or decode(data, **how))
     assert (load(images, images.rows, tmp_path / "array", size=24) == expected).all()
     assert len(decoded) == 5 + 3  # the chunks of two that were finished are not decoded again
     assert (load(images, images.rows[:4], tmp_path / "array", size=24) == expected[:4]).all()
@@ -128,7 +128,7 @@ def test_arrays_of_a_set_are_shared_and_swept_when_it_changes(tmp_path: Path) ->
 
 def test_processes_that_ask_for_one_set_at_once_decode_it_once(tmp_path: Path, monkeypatch) -> None:
     decode, decoded, together = pixels.decode_image, [], Barrier(2)
-    monkeypatch.setattr(pixels, "decode_image", lambda data: decoded.append(data) or decode(data))
+    monkeypatch.setattr(pixels, "decode_image", lambda data, **how: decoded.append(data) or decode(data, **how))
     image = encode_jpeg(np.zeros((8, 8, 3), np.uint8), 90)
 
     def ask() -> np.ndarray:

@@ -15,6 +15,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from statistics import median
 
 # As the Makefile has it.
 ALLOCATOR = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "99999999999", "MALLOC_TOP_PAD_": "67108864"}
@@ -51,8 +52,8 @@ def main(arguments: argparse.Namespace) -> None:
     inside = sum(run.end - run.start for run in runs)
     importing = sum(imports[run.module] for run in runs)
     print(f"| **all stages** | {len(runs)} | {inside:.1f} | {importing:.1f} |")
-    between = [after.start - before.end for before, after in pairwise(runs)]
-    print(f"| dvc, between two stages | {len(between)} | {sum(between):.1f} | |")
+    between = sorted(after.start - before.end for before, after in pairwise(runs))
+    print(f"| dvc, between two stages (median {median(between):.2f}) | {len(between)} | {sum(between):.1f} | |")
     print(f"| dvc, before the first and after the last | | {end - start - inside - sum(between):.1f} | |")
     print(f"| **the demo** | | **{end - start:.1f}** | |")
 

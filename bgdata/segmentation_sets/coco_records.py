@@ -69,23 +69,30 @@ def sift_records(
 ) -> CocoRecords:
     """Sort a file's annotations by photo and category, in the order of the photos, then of the categories' names.
 
-    Ids are compared as text (7 is "7"). `measure` gives the size of a photo on disk whose record has none; None where
+    Where one annotation of a category in a photo is of no use, the truth there is not whole: none of them is taken. Ids are
+    compared as text (7 is "7"). `measure` gives the size of a photo on disk whose record has none; None where
     it cannot be read.
     """
     images, ambiguous, unusable = _images(contents["images"], measure)
     names = _categories(contents["categories"])
     shapes: dict[tuple[str, str], list[CocoShape]] = {}
+    not_whole: set[tuple[str, str]] = set()
     for number, record in enumerate(contents["annotations"]):
         item = f"annotation {record['id']}" if isinstance(record, dict) and "id" in record else f"annotation #{number}"
         try:
             image, category = _places(record, images, names, ambiguous)
-            segmentation = _segmentation(record.get("segmentation"), image.size)
         except _Bad as bad:
             unusable.append(Unusable(item, *bad.args))
             continue
-        shapes.setdefault((image.id, category), []).append(CocoShape(item, segmentation))
+        try:
+            shape = CocoShape(item, _segmentation(record.get("segmentation"), image.size))
+            shapes.setdefault((image.id, category), []).append(shape)
+        except _Bad as bad:
+            unusable.append(Unusable(item, *bad.args))
+            not_whole.add((image.id, category))
     order = {image: position for position, image in enumerate(images)}
-    in_order = dict(sorted(shapes.items(), key=lambda entry: (order[entry[0][0]], entry[0][1])))
+    whole = ((place, found) for place, found in shapes.items() if place not in not_whole)
+    in_order = dict(sorted(whole, key=lambda entry: (order[entry[0][0]], entry[0][1])))
     return CocoRecords(images, in_order, unusable, len(contents["images"]) + len(contents["annotations"]))
 
 

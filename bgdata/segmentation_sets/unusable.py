@@ -26,9 +26,9 @@ def count_reasons(found: Sequence[Unusable]) -> dict[str, int]:
 def check_unusable(found: Sequence[Unusable], *, total: int, limit: float, where: Path) -> None:
     """Raise InputError, naming the reasons and the first case, where more than the share `limit` of `total` is found.
 
-    `where` is the file or folder that holds them.
+    One alone passes any limit but 0, also in a small set. `where` is the file or folder that holds them.
     """
-    if len(found) > limit * total:
+    if len(found) > max(limit * total, 1 if limit > 0 else 0):
         reasons = ", ".join(f"{reason} {count}" for reason, count in count_reasons(found).items())
         raise InputError(
             f"{where}: {len(found)} of {total} are unusable ({reasons}), evaluate_segmentation.max_unusable allows the "

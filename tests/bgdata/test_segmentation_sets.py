@@ -248,11 +248,23 @@ def test_one_bad_annotation_is_counted_up_to_the_limit(tmp_path: Path, change: d
     contents = coco_contents()
     contents["annotations"][2] |= change
     root = write_coco_folder(tmp_path, contents)
-    data = CocoSet(root, max_unusable=0.2)
+    data = CocoSet(root, max_unusable=0.01)  # one alone passes
     assert [sample.id for sample in data.samples] == ["a/dog"]
     assert [(one.item, one.reason) for one in data.unusable] == [("annotation 2", reason)]
-    with pytest.raises(InputError, match=rf"^[^\n]*val2017.json: 1 of 5 are unusable \({reason} 1\)[^\n]*share 0.19"):
-        CocoSet(root, max_unusable=0.19)
+    with pytest.raises(InputError, match=rf"^[^\n]*val2017.json: 1 of 5 are unusable \({reason} 1\)[^\n]*share 0;"):
+        CocoSet(root, max_unusable=0.0)
+
+
+def test_a_truth_that_is_not_whole_is_not_scored(tmp_path: Path) -> None:
+    contents = coco_contents()
+    contents["annotations"][0]["segmentation"] = []
+    root = write_coco_folder(tmp_path, contents)
+    whole = {sample.id for sample in CocoSet(write_coco_folder(tmp_path / "whole")).samples}
+    assert {sample.id for sample in CocoSet(root, max_unusable=0.5).samples} == whole - {"a/dog"}
+    contents["annotations"][2]["segmentation"] = []
+    write_coco_folder(tmp_path, contents)
+    with pytest.raises(InputError, match="2 of 5 are unusable"):
+        CocoSet(root, max_unusable=0.3)
 
 
 def flat(contents: dict[str, Any]) -> None:

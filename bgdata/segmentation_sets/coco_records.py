@@ -69,8 +69,8 @@ def sift_records(
 ) -> CocoRecords:
     """Sort a file's annotations by photo and category, in the order of the photos, then of the categories' names.
 
-    Where one annotation of a category in a photo is of no use, the truth there is not whole: none of them is taken. Ids are
-    compared as text (7 is "7"). `measure` gives the size of a photo on disk whose record has none; None where
+    Where one annotation of a category in a photo is of no use, the truth there is not whole: none of them is taken.
+    Ids are compared as text (7 is "7"). `measure` gives the size of a photo on disk whose record has none; None where
     it cannot be read.
     """
     images, ambiguous, unusable = _images(contents["images"], measure)

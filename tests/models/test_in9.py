@@ -170,7 +170,7 @@ def test_a_cache_changes_nothing_and_is_decoded_once(
     expected = in9_score(judge(sets, batch=64), among_nine=False)
     assert in9_score(judge(sets, batch=64, cache=tmp_path), among_nine=False) == expected
     decoded: list[bytes] = []
-    monkeypatch.setattr(pixels, "decode_image", lambda data: decoded.append(data) or decode_image(data))
+    monkeypatch.setattr(pixels, "decode_image", lambda data, **how: decoded.append(data) or decode_image(data, **how))
     assert in9_score(judge(sets, batch=64, cache=tmp_path), among_nine=False) == expected
     assert len(decoded) == len(VARIANTS)  # the first of each, which says how large they are
 

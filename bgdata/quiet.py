@@ -1,6 +1,7 @@
 """Keeps what decoders of images write about a user's files out of the terminal."""
 
 import os
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -54,6 +55,16 @@ def quiet_decoders() -> Iterator[None]:
         yield
     finally:
         _SILENCE.leave()
+
+
+def keep_own_stderr() -> None:
+    """Let Python write to a copy of standard error, which no silence reaches: bars go on while photos are decoded.
+
+    For programs, once at their start; where another stream has taken its place (in tests) nothing is done.
+    """
+    if sys.stderr is not None and sys.stderr is sys.__stderr__:
+        copy = os.fdopen(os.dup(_STDERR), "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")
+        sys.stderr = copy
 
 
 def _redirected() -> int | None:

@@ -33,7 +33,7 @@ class Code:
         """The names of the modules and packages that `python -m pipeline.<name>` runs, sorted."""
         modules = {path.removesuffix(".py").removesuffix("/__main__") for path in self._files if path.endswith(".py")}
         names = (path.removeprefix("pipeline/") for path in modules if path.startswith("pipeline/"))
-        return sorted(name for name in names if "/" not in name and not name.startswith("_"))
+        return sorted(name for name in names if "/" not in name and not name.startswith(("_", ".")))
 
     def of(self, stage: str) -> dict[str, str]:
         """Paths (from the root) to hashes: what `python -m pipeline.<stage>` imports, also inside functions.

@@ -13,6 +13,7 @@ from typing import Any
 
 from bgdata.errors import InputError
 from bgdata.lifetime import end_with_parent
+from bgdata.quiet import keep_own_stderr
 from pipeline import PARENT
 
 CONFIG = Path("build/config")
@@ -33,6 +34,7 @@ def run_stage(main: Callable[[argparse.Namespace], None], parser: argparse.Argum
     """Parse the command line and run a stage; a user's mistake becomes one sentence and exit code 2."""
     gc.freeze()
     gc.enable()
+    keep_own_stderr()
     arguments = parser.parse_args()
     if "DVC_STAGE" in os.environ:
         # A killed dvc would leave this stage running, and the next `dvc repro` would meet its lock.

@@ -41,6 +41,6 @@ def _write(folder: Path, contents: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m pipeline.config", description=__doc__)
     parser.add_argument("--changed", action="store_true", help="only print which modules changed since the last run")
     run_stage(main, parser)

@@ -28,7 +28,9 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.export", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("set", type=Path, help="a set: a folder with shards, index.csv and manifest.json")
     parser.add_argument("folder", type=Path, nargs="?", help="where the tree goes; the set's name is added")
     parser.add_argument("--check", action="store_true", help="write nothing: read every shard, decode every image")

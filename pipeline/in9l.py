@@ -39,4 +39,4 @@ def main(_: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main, argparse.ArgumentParser(description=__doc__))
+    run_stage(main, argparse.ArgumentParser(prog="python -m pipeline.in9l", description=__doc__))

@@ -30,4 +30,4 @@ def main(_: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main, argparse.ArgumentParser(description=__doc__))
+    run_stage(main, argparse.ArgumentParser(prog="python -m pipeline.ingest", description=__doc__))

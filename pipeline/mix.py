@@ -29,7 +29,7 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m pipeline.mix", description=__doc__)
     parser.add_argument("method", choices=sorted(METHODS))
     return parser
 

@@ -56,4 +56,4 @@ def _train(job: UNetJob, work: Path, run: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    run_stage(main, argparse.ArgumentParser(description=__doc__))
+    run_stage(main, argparse.ArgumentParser(prog="python -m pipeline.train_unet", description=__doc__))

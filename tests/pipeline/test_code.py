@@ -107,6 +107,12 @@ def test_a_new_import_is_seen_wherever_it_stands(root: Path) -> None:
     assert {stage: files for stage, files in code(root).items() if stage != "fresh"} == BEFORE
 
 
+def test_files_of_editors_and_systems_are_no_code(root: Path) -> None:
+    (root / "pipeline/._mix.py").write_bytes(b"\0\5\x16\7")
+    (root / "pipeline/.#mix.py").symlink_to("nobody@nowhere")
+    assert changed_stages(root) == set()
+
+
 def test_a_module_that_is_started_as_a_process_is_code_too(root: Path) -> None:
     (root / "pipeline/fresh.py").write_text('COMMAND = ["python", "-m", "pipeline.mix"]\n')
     assert Code(root).of("fresh").keys() > BEFORE["mix"].keys()

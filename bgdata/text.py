@@ -13,8 +13,10 @@ _DELIMITERS = (",", ";", "\t")
 _SHOWN = 60
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, *, fallback: str | None = None) -> str:
     r"""Read a text file: UTF-8 with or without a byte order mark; any line ending becomes `\n`.
+
+    A file that is not UTF-8 is read in the `fallback`'s coding, where one is given.
 
     Raises InputError where it cannot be read, or naming the line that is not UTF-8 (also where it holds a zero byte, as
     UTF-16 does).
@@ -26,7 +28,9 @@ def read_text(path: Path) -> str:
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise _not_utf8(path, data, error.start, f"the byte 0x{data[error.start]:02x}") from None
+        if fallback is None:
+            raise _not_utf8(path, data, error.start, f"the byte 0x{data[error.start]:02x}") from None
+        text = data.decode(fallback)
     if (place := data.find(b"\0")) >= 0:
         raise _not_utf8(path, data, place, "a zero byte")
     return text.replace("\r\n", "\n").replace("\r", "\n")
@@ -37,19 +41,25 @@ def read_lines(path: Path) -> list[str]:
     return [line.strip() for line in read_text(path).split("\n") if line.strip()]
 
 
-def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+def read_table(
+    path: Path, columns: Sequence[str], *, comment: str | None = None, fallback: str | None = None
+) -> list[dict[str, str]]:
     """Read a CSV file whose header names `columns` among others: parted by commas, semicolons or tabs.
+
+    Rows that begin with `comment` are passed over; `fallback`: see `read_text`.
 
     Empty rows are passed over; cells that are missing at a row's end are empty, as spreadsheets leave them out.
 
     Raises InputError naming the file and line: no text, a column that is missing or there twice, a row that ends before
     one of `columns` or is longer than the header, quotes that never close.
     """
-    text = read_text(path)
+    text = read_text(path, fallback=fallback)
     delimiter, header = _header(path, text.partition("\n")[0], columns)
     needed = max((header.index(column) for column in columns), default=0) + 1
     rows = []
     for number, cells in _records(path, text, delimiter):
+        if comment is not None and cells[0].startswith(comment):
+            continue
         if len(cells) < needed or any(cells[len(header) :]):
             raise InputError(
                 f"{path}:{number}: expected {len(header)} cells ({delimiter.join(header)[:_SHOWN]}), got {len(cells)}: "

@@ -246,12 +246,13 @@ def _check_classes(photos: Sequence[_File], tree: IlsvrcTree | ClassFolders, spl
 
 
 def read_solution(path: Path) -> dict[str, str]:
-    """The wnid of each validation photo, by its file's stem.
+    """The wnid of each validation photo, by its file's stem; lines that begin with `#` are passed over.
 
     Raises InputError where the file is not Kaggle's (`ImageId,PredictionString`, the string beginning with the wnid).
     """
     classes = {}
-    for row in read_table(path, ("ImageId", "PredictionString")):
+    # All that counts in it is ASCII: notes in another coding do no harm.
+    for row in read_table(path, ("ImageId", "PredictionString"), comment="#", fallback="latin-1"):
         wnid = row["PredictionString"].partition(" ")[0]
         if not _WNID.fullmatch(wnid):
             raise InputError(

@@ -114,6 +114,7 @@ LAYOUTS: dict[str, Change] = {
     "names of Hugging Face, no solution": without_solution(named_by_class),
     "names and folders": without_solution(named_in_folders),
     "litter": litter,
+    "solution with notes in Latin-1": rewritten(lambda text: text + "# caf\xe9\n", "latin-1"),
     "solution with a mark": rewritten("{}".format, "utf-8-sig"),
     "solution with CRLF": rewritten(lambda text: text.replace("\n", "\r\n")),
     "solution with semicolons": rewritten(lambda text: text.replace(",", ";")),
@@ -202,10 +203,6 @@ REFUSED: dict[str, tuple[Change, str]] = {
     "a solution of numbers": (
         rewritten(lambda text: re.sub(r",n\d+", ",123", text)),
         r"solution.csv: ILSVRC2012_val_\d+ is of the class '123', expected a wnid as n02106550",
-    ),
-    "a solution in Latin-1": (
-        rewritten(lambda text: text + "caf\xe9,n1\n", "latin-1"),
-        r"csv:8: expected text",
     ),
     "another class's folder": (
         lambda tree: move(first(tree), first(tree).parent / WNIDS[1] / first(tree).name),

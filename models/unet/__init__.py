@@ -1,3 +1,1 @@
 """A U-Net that learns the masks which another segmenter made: the cheap student of an expensive teacher."""
-
-import models.lean_torchvision  # noqa: F401  # before timm imports torchvision

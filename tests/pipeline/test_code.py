@@ -166,3 +166,13 @@ def config(root: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "pipeline.config", *arguments]
     environment = os.environ | {"PYTHONPATH": str(root)}
     return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_the_first_stage_imports_no_network_library(root: Path) -> None:
+    shutil.copy(ROOT / "params.yaml", root)
+    code = (
+        "import sys\nfrom pipeline.config import _settings\n_settings()\nprint({'torch', 'cv2'} & sys.modules.keys())"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "set()\n"), done.stderr

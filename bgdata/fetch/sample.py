@@ -7,7 +7,7 @@ from bgdata.errors import InputError
 from bgdata.fetch.archives import iterate_members
 from bgdata.fetch.download import fetch_file
 from bgdata.fetch.sources import SOURCES
-from bgdata.ingest.candidates import PHOTO_ENDINGS
+from bgdata.foreign_images import IMAGE_ENDINGS
 from bgdata.labels import in9_label_by_wnid
 
 SOURCE = "imagenet_sample_images"
@@ -43,4 +43,4 @@ def fetch_sample(
 def _wnid(member: str) -> str:
     """The wnid that a photo's name begins with; what is no photo has another text, or none."""
     name = PurePosixPath(member).name
-    return name.partition("_")[0] if name.lower().endswith(PHOTO_ENDINGS) else ""
+    return name.partition("_")[0] if name.lower().endswith(IMAGE_ENDINGS) else ""

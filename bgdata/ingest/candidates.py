@@ -12,8 +12,6 @@ from bgdata.shards import write_csv
 from bgdata.text import read_table
 
 LISTING = "listing.csv"
-# Those that torchvision's ImageFolder reads.
-PHOTO_ENDINGS = (".jpeg", ".jpg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 MASK_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 # A tree that lacks more of what was listed is another one, and not the same with a few files lost.
 _GONE_AT_MOST = 0.1

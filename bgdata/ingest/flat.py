@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bgdata.errors import InputError
+from bgdata.foreign_images import IMAGE_ENDINGS
 from bgdata.ingest.candidates import (
     MASK_ENDINGS,
-    PHOTO_ENDINGS,
     Candidate,
     files_in,
     id_of,
@@ -68,8 +68,8 @@ def _photos(folder: FlatFolder, below: str, gone: Sequence[Path]) -> Iterator[Ca
     masks = {Path(path).stem: path for path in files_in(folder.home / _MASKS / below, MASK_ENDINGS)}
     labels = in9_label_by_wnid()
     place = folder.home / below
-    lost = [str(path) for path in gone if path.parent == place and path.suffix.lower() in PHOTO_ENDINGS]
-    for photo in [*files_in(place, PHOTO_ENDINGS), *lost]:
+    lost = [str(path) for path in gone if path.parent == place and path.suffix.lower() in IMAGE_ENDINGS]
+    for photo in [*files_in(place, IMAGE_ENDINGS), *lost]:
         stem = Path(photo).stem
         named = _WNID.match(below or stem)
         if named is None or named.group() not in labels:

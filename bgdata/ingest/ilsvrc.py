@@ -18,10 +18,10 @@ from typing import NamedTuple
 from xml.etree import ElementTree
 
 from bgdata.errors import InputError
+from bgdata.foreign_images import IMAGE_ENDINGS
 from bgdata.geometry import Box
 from bgdata.ingest.candidates import (
     MASK_ENDINGS,
-    PHOTO_ENDINGS,
     Candidate,
     files_in,
     id_of,
@@ -160,7 +160,7 @@ def _list_split(
     tree: IlsvrcTree | ClassFolders, split: str, classes: Mapping[str, str], gone: Sequence[Path]
 ) -> Iterator[Candidate]:
     unread: dict[str | None, InputError] = {}
-    photos = _files(tree.photos / split, PHOTO_ENDINGS, classes, gone=gone, unread=unread)
+    photos = _files(tree.photos / split, IMAGE_ENDINGS, classes, gone=gone, unread=unread)
     annotations = _by_name(_files(tree.annotations / split, (".xml",), classes))
     masks = _by_name(_files(tree.masks / split, MASK_ENDINGS, classes)) if tree.masks else {}
     listed = {(wnid, stem) for stem, wnid in classes.items()} | {key for key in annotations if key[0]}
@@ -266,7 +266,7 @@ def read_solution(path: Path) -> dict[str, str]:
 def _stem(name: str) -> str:
     """A photo's name without a photo's ending, folders or its class."""
     path = PurePosixPath(name)
-    stem = path.stem if path.suffix.lower() in PHOTO_ENDINGS else path.name
+    stem = path.stem if path.suffix.lower() in IMAGE_ENDINGS else path.name
     named = _NAMED.fullmatch(stem)
     return named["stem"] if named else stem
 

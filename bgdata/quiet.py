@@ -62,8 +62,9 @@ def keep_own_stderr() -> None:
 
     For programs, once at their start; where another stream has taken its place (in tests) nothing is done.
     """
-    if sys.stderr is not None and sys.stderr is sys.__stderr__:
-        copy = os.fdopen(os.dup(_STDERR), "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")
+    own = sys.stderr
+    if own is sys.__stderr__ and own is not None:
+        copy = os.fdopen(os.dup(_STDERR), "w", buffering=1, encoding=own.encoding, errors="backslashreplace")
         sys.stderr = copy
 
 

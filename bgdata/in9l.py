@@ -1,4 +1,4 @@
-"""IN-9L: all training photos of the nine classes, with or without a box, as one set of centre crops."""
+"""IN-9L: all training photos of the classes, with or without a box, as one set of centre crops."""
 
 import dataclasses
 from collections.abc import Sequence, Set
@@ -16,7 +16,7 @@ from bgdata.ingest.settings import FilterSettings
 from bgdata.io import decode_image, encode_jpeg
 from bgdata.parallel import run_tasks
 from bgdata.settings import Settings
-from bgdata.shards import Row, finish_set, member_name, shard_is_written, shard_name, write_rejected, write_shard
+from bgdata.shards import Row, finish_set, shard_is_written, shard_name, write_rejected, write_shard
 
 IN9L = "in9l"
 SPLIT = "train"
@@ -58,7 +58,9 @@ def write_in9l(
     train = [(one, reason) for one, reason in zip(found, reasons, strict=True) if one[0].split == SPLIT]
     chosen = [one for one, reason in train if reason is None]
     if not chosen:
-        raise InputError(f"{tree.home} has no train photo of the nine classes to train on: leave out data: {IN9L}")
+        raise InputError(
+            f"{tree.home} has no train photo of {tree.classes.describe()} to train on: leave out data: {IN9L}"
+        )
     drop_shards_of_another_choice(chosen, work, (IN9L,))
     _write_shards(chosen, tree, work / IN9L, settings=settings, workers=workers)
     rejected = [
@@ -72,7 +74,7 @@ def write_in9l(
         "exclude_list": len(excluded),
         "settings": settings.model_dump(),
     }
-    return finish_set(work / IN9L, columns=COLUMNS, notes=notes)
+    return finish_set(work / IN9L, classes=tree.classes, columns=COLUMNS, notes=notes)
 
 
 def _write_shards(
@@ -98,6 +100,6 @@ def _member(one: Found, tree: PhotoTree, settings: In9LSettings) -> tuple[Row, b
     image = CentreCrop(settings.resize, settings.size).image(decode_image(read_photo(*one)))
     assert candidate.photo, "a chosen photo has one"
     extra = {"source": path_within(tree, candidate.photo)}
-    name = member_name(candidate.label, candidate.id)
+    name = tree.classes.member_name(candidate.label, candidate.id)
     row = Row(candidate.id, SPLIT, candidate.label, candidate.wnid, name, extra=extra)
     return row, encode_jpeg(image, settings.jpeg_quality)

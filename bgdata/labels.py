@@ -9,6 +9,8 @@ import csv
 from functools import cache
 from importlib.resources import files
 
+from bgdata.classes import ClassList
+
 # Order is the paper's: `mixed_next` takes the background of class (label + 1) mod 9.
 CLASS_NAMES = (
     "dog",
@@ -41,3 +43,14 @@ def in9_label_by_wnid() -> dict[str, int]:
 def in9_label_by_imagenet_index() -> list[int | None]:
     """The IN-9 label of each of the 1,000 ImageNet classes; None for the 630 outside the nine."""
     return [label for _, label in _table()]
+
+
+def _in9() -> ClassList:
+    members: dict[int, list[str]] = {label: [] for label in range(CLASS_COUNT)}
+    for wnid, label in in9_label_by_wnid().items():
+        members[label].append(wnid)
+    return ClassList("in9", CLASS_NAMES, tuple(tuple(sorted(members[label])) for label in range(CLASS_COUNT)))
+
+
+# The default list of classes.
+IN9 = _in9()

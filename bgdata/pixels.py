@@ -15,6 +15,7 @@ from jaxtyping import Bool, Int64, UInt8
 from tqdm import tqdm
 
 from bgdata.arrays import create_array
+from bgdata.classes import ClassList
 from bgdata.errors import InputError
 from bgdata.geometry import resize_pixels
 from bgdata.io import decode_image, decode_mask
@@ -33,6 +34,7 @@ class ImageSource(Protocol):
 
     folder: Path
     manifest: dict[str, Any]
+    classes: ClassList
     rows: list[Row]
     passed_over: Sequence[str]
 

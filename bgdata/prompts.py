@@ -11,8 +11,8 @@ import unicodedata
 from functools import cache
 from importlib.resources import files
 
+from bgdata.classes import ClassList
 from bgdata.errors import InputError
-from bgdata.labels import CLASS_NAMES
 
 # Part of words: Shih-Tzu, jack-o'-lantern.
 _WITHIN_WORDS = "'-"
@@ -36,9 +36,9 @@ def plain_phrase(name: str) -> str:
     return phrase
 
 
-def superclass_prompt(label: int) -> tuple[str, ...]:
-    """The one phrase of an IN-9 label (0 to 8): its class's name."""
-    return (CLASS_NAMES[label],)
+def class_prompt(classes: ClassList, label: int) -> tuple[str, ...]:
+    """The one phrase of a label: its class's name."""
+    return (classes.names[label],)
 
 
 def synset_prompt(wnid: str) -> tuple[str, ...]:

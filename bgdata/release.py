@@ -16,7 +16,7 @@ from bgdata.errors import InputError
 from bgdata.fetch.archives import iterate_members
 from bgdata.foreign_images import IMAGE_ENDINGS, MASK_ENDING, mask_as_png, plain_image
 from bgdata.hidden import is_hidden
-from bgdata.labels import CLASS_FOLDERS, in9_label_by_wnid
+from bgdata.labels import IN9
 from bgdata.shards import SPLITS, Row, rows_by_id
 
 _LAYOUT = "<variant>/val/00_dog/*.JPEG and fg_mask/val/00_dog/*.npy"
@@ -30,11 +30,12 @@ class ReleaseSet:
     `files` are those below the variant's folder (`val/00_dog/n02085936_12.JPEG`), with their sizes in bytes; `reader`
     gives the bytes of one.
 
-    Raises InputError where there is no image, or one of a class that is none of the nine.
+    Raises InputError where there is no image, or one of a class that is none of ImageNet-9's.
     """
 
     def __init__(self, folder: Path, files: dict[str, int], reader: Callable[[str], bytes]) -> None:
         self.folder = folder
+        self.classes = IN9
         self.rows = [_row(folder, PurePosixPath(name), files[name]) for name in sorted(files) if _is_image(name)]
         self.passed_over: Sequence[str] = [name for name in sorted(files) if not _is_image(name)]
         self.manifest: dict[str, Any] = {"shards": {row.name: row.size for row in self.rows}}
@@ -179,9 +180,9 @@ def _is_image(name: str) -> bool:
 
 def _row(folder: Path, path: PurePosixPath, size: int) -> Row:
     split, class_folder, *_ = path.parts
-    if class_folder not in CLASS_FOLDERS:
+    if class_folder not in IN9.folders:
         raise InputError(
-            f"{folder}/{split} has a class {class_folder!r}, expected {CLASS_FOLDERS[0]} to {CLASS_FOLDERS[-1]}: "
+            f"{folder}/{split} has a class {class_folder!r}, expected {IN9.folders[0]} to {IN9.folders[-1]}: "
             "give the official release, or rename the folder"
         )
     mixed = _MIXED.fullmatch(path.stem)
@@ -189,7 +190,7 @@ def _row(folder: Path, path: PurePosixPath, size: int) -> Row:
     return Row(
         id=photo,
         split=split,
-        label=CLASS_FOLDERS.index(class_folder),
+        label=IN9.folders.index(class_folder),
         wnid=photo.split("_")[0],
         name=path.relative_to(split).as_posix(),
         size=size,
@@ -199,4 +200,4 @@ def _row(folder: Path, path: PurePosixPath, size: int) -> Row:
 
 def _behind(photo: str) -> dict[str, str]:
     """The photo of a background, and its class as our own sets name it."""
-    return {"background": photo, "background_label": str(in9_label_by_wnid().get(photo.split("_")[0], ""))}
+    return {"background": photo, "background_label": str(IN9.label_by_wnid.get(photo.split("_")[0], ""))}

@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from bgdata.classes import ClassList, read_class_list
 from bgdata.errors import InputError
-from bgdata.labels import CLASS_FOLDERS
 from bgdata.text import read_table
 
 SPLITS = ("train", "val")
@@ -49,6 +49,10 @@ class Row:
         """The file name without folder and ending."""
         return Path(self.name).stem
 
+    def name_beside(self, stem: str, ending: str = "JPEG") -> str:
+        """The name of another image of its class: `00_dog/<stem>.JPEG`."""
+        return f"{self.name.partition('/')[0]}/{stem}.{ending}"
+
     def to_cells(self) -> dict[str, Any]:
         """The row as the index's cells."""
         return {column: getattr(self, column) for column in _COLUMNS} | dict(self.extra)
@@ -67,11 +71,6 @@ class Row:
             size=int(cells["size"]),
             extra={column: cell for column, cell in cells.items() if column not in _COLUMNS},
         )
-
-
-def member_name(label: int, stem: str, ending: str = "JPEG") -> str:
-    """A member's name as the official release has it: `00_dog/<stem>.JPEG`."""
-    return f"{CLASS_FOLDERS[label]}/{stem}.{ending}"
 
 
 def shard_name(split: str, number: int) -> str:
@@ -129,16 +128,19 @@ def shard_is_written(folder: Path, shard: str) -> bool:
     return _part_path(folder, shard).exists() and (folder / shard).exists()
 
 
-def finish_set(folder: Path, *, columns: Sequence[str] = (), notes: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def finish_set(
+    folder: Path, *, classes: ClassList, columns: Sequence[str] = (), notes: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Merge the parts into `index.csv` and write `manifest.json`; returns the manifest.
 
-    `columns` names the extra columns in their order; `notes` is added to the manifest (counts, parameters).
+    `classes` is the list that the rows' labels are of; `columns` names the extra columns in their order; `notes` is added to the manifest (counts, parameters).
     """
     parts = {path.stem: json.loads(path.read_text()) for path in sorted((folder / PARTS).glob("*.json"))}
     rows = [cells for part in parts.values() for cells in part["rows"]]
     write_csv(folder / INDEX, [*_COLUMNS, *columns], rows)
     manifest = {
-        "images": {split: _class_counts(rows, split) for split in SPLITS},
+        "classes": classes.to_record(),
+        "images": {split: _class_counts(rows, split, classes) for split in SPLITS},
         "shards": {f"{name}.tar": part["sha256"] for name, part in parts.items()},
         "index": hashlib.sha256((folder / INDEX).read_bytes()).hexdigest(),
         **(notes or {}),
@@ -159,7 +161,8 @@ class ImageSet:
                 raise InputError(f"{folder} is not a finished set: it has no {name}; re-run the stage that makes it")
         self.folder = folder
         self.manifest = _read_manifest(folder / MANIFEST)
-        self.rows = _read_index(folder / INDEX) if rows is None else list(rows)
+        self.classes = read_class_list(self.manifest.get("classes"), where=str(folder / MANIFEST))
+        self.rows = _read_index(folder / INDEX, self.classes) if rows is None else list(rows)
         self.passed_over: Sequence[str] = ()
         self._handles: dict[str, int] = {}
 
@@ -275,14 +278,14 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     return manifest
 
 
-def _read_index(path: Path) -> list[Row]:
-    return [_read_row(path, cells) for cells in read_table(path, _COLUMNS)]
+def _read_index(path: Path, classes: ClassList) -> list[Row]:
+    return [_read_row(path, cells, classes) for cells in read_table(path, _COLUMNS)]
 
 
-def _read_row(path: Path, cells: Mapping[str, str]) -> Row:
+def _read_row(path: Path, cells: Mapping[str, str], classes: ClassList) -> Row:
     try:
         row = Row.from_cells(cells)
-        if row.label not in range(len(CLASS_FOLDERS)) or row.split not in SPLITS or min(row.offset, row.size) < 0:
+        if row.label not in range(len(classes)) or row.split not in SPLITS or min(row.offset, row.size) < 0:
             raise ValueError(
                 f"label {row.label}, split {row.split!r}, offset {row.offset} and size {row.size} are none"
             )
@@ -295,6 +298,6 @@ def _part_path(folder: Path, shard: str) -> Path:
     return folder / PARTS / f"{Path(shard).stem}.json"
 
 
-def _class_counts(rows: Sequence[Mapping[str, Any]], split: str) -> dict[str, int]:
-    labels = [int(row["label"]) for row in rows if row["split"] == split]
-    return {CLASS_FOLDERS[label]: labels.count(label) for label in sorted(set(labels))}
+def _class_counts(rows: Sequence[Mapping[str, Any]], split: str, classes: ClassList) -> dict[str, int]:
+    counts = Counter(int(row["label"]) for row in rows if row["split"] == split)
+    return {classes.folders[label]: counts[label] for label in sorted(counts)}

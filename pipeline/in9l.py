@@ -7,6 +7,7 @@ from bgdata.in9l import IN9L, In9LSettings, write_in9l
 from bgdata.ingest.candidates import LISTING
 from bgdata.ingest.filters import read_excluded
 from bgdata.ingest.sources import open_listed
+from bgdata.labels import IN9
 from bgdata.shards import finish_set
 from pipeline._stage import RAW, SETS, photo_root, read_settings, run_stage, runtime
 from pipeline._workspace import workspace
@@ -19,7 +20,7 @@ def main(_: argparse.Namespace) -> None:
     if resolved is None:
         with workspace("in9l", settings=resolved, inputs={}, outs=out) as work:
             (work / IN9L).mkdir(exist_ok=True)
-            finish_set(work / IN9L)
+            finish_set(work / IN9L, classes=IN9)
         return
     source, exclude_ids = resolved.pop("source"), resolved.pop("exclude_ids")
     listing = RAW / "photos" / LISTING

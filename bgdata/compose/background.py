@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import UInt8
 
+from bgdata.classes import ClassList
 from bgdata.errors import InputError
 from bgdata.geometry import Box
-from bgdata.labels import CLASS_COUNT, CLASS_FOLDERS
 
 
 def tile_background(image: UInt8[np.ndarray, "h w 3"], box: Box) -> UInt8[np.ndarray, "h w 3"]:
@@ -53,7 +53,8 @@ class BackgroundChoice:
     `ids_by_label` holds each class's photo ids in a fixed order.
     """
 
-    def __init__(self, ids_by_label: Mapping[int, Sequence[str]]) -> None:
+    def __init__(self, ids_by_label: Mapping[int, Sequence[str]], classes: ClassList) -> None:
+        self._classes = classes
         self._ids = {label: list(ids) for label, ids in ids_by_label.items() if ids}
         self._members = {label: frozenset(ids) for label, ids in self._ids.items()}
 
@@ -62,8 +63,8 @@ class BackgroundChoice:
         return self._draw(own, label, rng), label
 
     def next_class(self, own: str, label: int, rng: np.random.Generator) -> tuple[str, int]:
-        """A photo's id of class (label + 1) mod 9, and its label."""
-        following = (label + 1) % CLASS_COUNT
+        """A photo's id of the next class of the list (after the last, the first), and its label."""
+        following = (label + 1) % len(self._classes)
         return self._draw(own, following, rng), following
 
     def any_class(self, own: str, label: int, rng: np.random.Generator) -> tuple[str, int]:
@@ -78,7 +79,7 @@ class BackgroundChoice:
         labels = [other for other in sorted(self._ids) if other != label]
         if not labels:
             raise InputError(
-                f"all photos are {CLASS_FOLDERS[label]}: mixed_rand from other classes needs a second class"
+                f"all photos are {self._classes.folders[label]}: mixed_rand from other classes needs a second class"
             )
         drawn = labels[rng.integers(len(labels))]
         return self._draw(own, drawn, rng), drawn
@@ -88,7 +89,7 @@ class BackgroundChoice:
         others = len(ids) - (own in self._members.get(label, ()))
         if others < 1:
             raise InputError(
-                f"class {CLASS_FOLDERS[label]} has {len(ids)} usable photos in this split, but {own} needs the "
+                f"class {self._classes.folders[label]} has {len(ids)} usable photos in this split, but {own} needs the "
                 "background of another one of that class: add photos of it, or relax ingest.filters and segment.quality"
             )
         drawn = ids[int(rng.integers(others))]

@@ -10,7 +10,7 @@ from bgdata.errors import InputError
 from bgdata.io import decode_image, encode_jpeg
 from bgdata.parallel import run_tasks
 from bgdata.randomness import image_generator
-from bgdata.shards import ImageSet, Row, finish_set, member_name, shard_is_written, shard_name, write_shard
+from bgdata.shards import ImageSet, Row, finish_set, shard_is_written, shard_name, write_shard
 
 COLUMNS = ("partner", "partner_label", "lam", "x0", "y0", "x1", "y1")
 SPLIT = "train"
@@ -36,7 +36,7 @@ class MixedSet:
         Raises InputError where there is no second image to mix with.
         """
         with ImageSet(self.originals) as images:
-            count = len(images.split(SPLIT))
+            count, classes = len(images.split(SPLIT)), images.classes
         if count < 2:
             raise InputError(f"{self.originals} has {count} train images: mixing needs at least two")
         starts = range(0, count, self.images_per_shard)
@@ -45,7 +45,7 @@ class MixedSet:
         total = sum(min(self.images_per_shard, count - start) for _, start, *_ in tasks)
         run_tasks(_write_mixed_shard, tasks, workers=workers, total=total, label=self.method, unit="photo")
         notes = {"method": self.method, "seed": self.seed, "settings": self.settings.model_dump()}
-        finish_set(work, columns=COLUMNS, notes=notes)
+        finish_set(work, classes=classes, columns=COLUMNS, notes=notes)
 
     def mixed_images(self, images: ImageSet, row: Row, others: Sequence[Row]) -> Iterator[tuple[Row, bytes]]:
         """The mixed images of one original; partners come from `others`, the own image among them."""
@@ -60,7 +60,7 @@ class MixedSet:
             mixed, lam, box = METHODS[self.method](image, pixels, self.settings.alpha, rng)
             values = (partner.id, partner.label, repr(lam), *(box or ("",) * 4))
             extra = {column: str(value) for column, value in zip(COLUMNS, values, strict=True)}
-            name = member_name(row.label, mixed_id)
+            name = row.name_beside(mixed_id)
             yield Row(mixed_id, SPLIT, row.label, row.wnid, name, extra=extra), encode_jpeg(mixed, self.jpeg_quality)
 
 

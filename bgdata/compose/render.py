@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bgdata.classes import ClassList, check_same
 from bgdata.compose.background import BackgroundChoice, tile_background
 from bgdata.compose.crops import Crops, crop_photos, open_crops
 from bgdata.compose.paste import feathered
@@ -20,10 +21,10 @@ from bgdata.parallel import run_tasks
 from bgdata.randomness import image_generator, seeded_order
 from bgdata.shards import (
     SPLITS,
+    ImageSet,
     Row,
     ShardWriter,
     finish_set,
-    member_name,
     shard_is_written,
     shard_name,
     write_rejected,
@@ -52,19 +53,25 @@ def render_sets(photos: Path, masks: Path, *, settings: RenderSettings, seed: in
     Raises InputError where a class has too few photos for its mixed variants.
     """
     crop = CentreCrop(settings.resize, settings.size)
+    classes = _classes_of(photos, masks)
     rows, crops = crop_photos(photos, masks, crop=crop, work=work / "crops", workers=workers)
-    plan, rejected = plan_photos(rows, crops, settings=settings, seed=seed)
+    plan, rejected = plan_photos(rows, crops, classes=classes, settings=settings, seed=seed)
     tasks = list(_shard_tasks(plan, settings, work))
     run_tasks(
         _render_shard, tasks, workers=workers, total=sum(len(task[0]) for task in tasks), label="render", unit="photo"
     )
     for name in SETS:
         notes = {"rejected": write_rejected(work / name, rejected), "seed": seed, "settings": settings.model_dump()}
-        finish_set(work / name, columns=COLUMNS, notes=notes)
+        finish_set(work / name, classes=classes, columns=COLUMNS, notes=notes)
+
+
+def _classes_of(photos: Path, masks: Path) -> ClassList:
+    with ImageSet(photos) as photo_set, ImageSet(masks) as mask_set:
+        return check_same({str(photos): photo_set.classes, str(masks): mask_set.classes})
 
 
 def plan_photos(
-    rows: Sequence[Row], crops: Crops, *, settings: RenderSettings, seed: int
+    rows: Sequence[Row], crops: Crops, *, classes: ClassList, settings: RenderSettings, seed: int
 ) -> tuple[list[PlannedPhoto], list[dict[str, Any]]]:
     """Decide what is rendered and every background, from (seed, image id) alone; returns (plan, rejected rows)."""
     reasons = list(crops.reasons)
@@ -83,7 +90,7 @@ def plan_photos(
     plan = []
     for split in SPLITS:
         ids = {label: [rows[place].id for place in found] for (of, label), found in by_class.items() if of == split}
-        choices = _background_choices(BackgroundChoice(ids), settings)
+        choices = _background_choices(BackgroundChoice(ids, classes), settings)
         for place in sorted(place for (of, _), found in by_class.items() if of == split for place in found):
             plan.append(_plan_photo(rows[place], place, choices, places, crops.boxes, seed))  # noqa: PERF401
     if not plan:
@@ -170,6 +177,6 @@ def _row(
         split=photo.row.split,
         label=photo.row.label,
         wnid=photo.row.wnid,
-        name=member_name(photo.row.label, stem, ending),
+        name=photo.row.name_beside(stem, ending),
         extra={"background": background, "background_label": str(background_label), **box},
     )

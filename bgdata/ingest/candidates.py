@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from bgdata.classes import ClassList
 from bgdata.errors import InputError
 from bgdata.hidden import is_hidden
 from bgdata.shards import write_csv
@@ -21,7 +22,7 @@ _LONGEST_ID = 40
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A photo of the nine classes, as listed: absolute paths, None for what is not there."""
+    """A photo of one of the classes, as listed: absolute paths, None for what is not there."""
 
     id: str
     split: str
@@ -36,6 +37,10 @@ class Candidate:
 @runtime_checkable
 class PhotoTree(Protocol):
     """Where candidates lie: an ILSVRC tree, folders of classes, or a flat folder."""
+
+    @property
+    def classes(self) -> ClassList:
+        """The list that its photos' labels are of."""
 
     @property
     def home(self) -> Path:
@@ -110,7 +115,7 @@ def _check_names(candidate: Candidate) -> None:
 
 
 def write_listing(tree: PhotoTree, candidates: Sequence[Candidate], path: Path) -> int:
-    """Write `listing.csv`: each file of the nine classes, as path and size in bytes; returns how many.
+    """Write `listing.csv`: each file of the classes, as path and size in bytes; returns how many.
 
     It stands for the tree where DVC wants something small to hash. A link to nothing has no size.
     """

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bgdata.classes import ClassList
 from bgdata.errors import InputError
 from bgdata.foreign_images import IMAGE_ENDINGS
 from bgdata.ingest.candidates import (
@@ -18,7 +19,7 @@ from bgdata.ingest.candidates import (
     id_of,
     sort_candidates,
 )
-from bgdata.labels import in9_label_by_wnid
+from bgdata.labels import IN9
 
 _MASKS = "masks"
 _WNID = re.compile(r"n\d{8}(?=_|$)")
@@ -29,6 +30,7 @@ class FlatFolder:
     """Where the photos of a flat folder lie: `home` is that folder."""
 
     home: Path
+    classes: ClassList = IN9
 
     @property
     def top(self) -> Path:
@@ -42,11 +44,11 @@ class FlatFolder:
 
 
 def list_flat(folder: FlatFolder, *, gone: Sequence[Path] = ()) -> tuple[list[Candidate], int]:
-    """The photos of the nine classes in a flat folder, all in `val`, sorted by id, and how many other photos it holds.
+    """The photos of the classes in a flat folder, all in `val`, sorted by id, and how many other photos it holds.
 
     Opens none of them; photos that are `gone` are listed without a file.
 
-    Raises InputError where it holds no photo of the nine, two of them would get one id, or an id is longer than a shard
+    Raises InputError where it holds no photo of them, two of them would get one id, or an id is longer than a shard
     can hold.
     """
     if not folder.home.is_dir():
@@ -57,16 +59,17 @@ def list_flat(folder: FlatFolder, *, gone: Sequence[Path] = ()) -> tuple[list[Ca
     others = len(listed) - len(candidates)
     if not candidates:
         raise InputError(
-            f"expected photos of the 370 synsets of ImageNet-9 in {folder.home}, as n02085620_chihuahua.JPEG or "
+            f"expected photos of the {len(folder.classes.label_by_wnid)} synsets of {folder.classes.describe()} in "
+            f"{folder.home}, as n02085620_chihuahua.JPEG or "
             f"n02085620/chihuahua.jpg, found none ({others} other photos): name the files by their wnids"
         )
     return sort_candidates(candidates), others
 
 
 def _photos(folder: FlatFolder, below: str, gone: Sequence[Path]) -> Iterator[Candidate | None]:
-    """The photos in the folder itself, or in a wnid's folder `below` it; None for each outside the nine classes."""
+    """The photos in the folder itself, or in a wnid's folder `below` it; None for each outside the classes."""
     masks = {Path(path).stem: path for path in files_in(folder.home / _MASKS / below, MASK_ENDINGS)}
-    labels = in9_label_by_wnid()
+    labels = folder.classes.label_by_wnid
     place = folder.home / below
     lost = [str(path) for path in gone if path.parent == place and path.suffix.lower() in IMAGE_ENDINGS]
     for photo in [*files_in(place, IMAGE_ENDINGS), *lost]:

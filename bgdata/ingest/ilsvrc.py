@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 from xml.etree import ElementTree
 
+from bgdata.classes import ClassList
 from bgdata.errors import InputError
 from bgdata.foreign_images import IMAGE_ENDINGS
 from bgdata.geometry import Box
@@ -27,7 +28,7 @@ from bgdata.ingest.candidates import (
     id_of,
     sort_candidates,
 )
-from bgdata.labels import in9_label_by_wnid
+from bgdata.labels import IN9
 from bgdata.text import read_table
 
 SOLUTION = "LOC_val_solution.csv"
@@ -46,6 +47,7 @@ class IlsvrcTree:
     home: Path
     solution: Path | None
     masks: Path | None
+    classes: ClassList = IN9
 
     @property
     def photos(self) -> Path:
@@ -75,6 +77,7 @@ class ClassFolders:
     home: Path
     solution: Path | None
     masks: Path | None
+    classes: ClassList = IN9
 
     @property
     def photos(self) -> Path:
@@ -97,7 +100,7 @@ class ClassFolders:
         return (self.solution,) if self.solution else ()
 
 
-def find_tree(root: str | Path) -> IlsvrcTree | ClassFolders:
+def find_tree(root: str | Path, classes: ClassList = IN9) -> IlsvrcTree | ClassFolders:
     """Find the parts of a tree whose root is the folder that holds `ILSVRC/`, that folder or one of those in it, or the
     folder that holds `train/` and `val/`.
 
@@ -108,9 +111,9 @@ def find_tree(root: str | Path) -> IlsvrcTree | ClassFolders:
     home = next((folder for folder in homes if _holds(folder, root)), None)
     if home is not None:
         places = [root, home.parent, home, root.parent]
-        return IlsvrcTree(home, _solution(places), _masks((home.parent, home)))
+        return IlsvrcTree(home, _solution(places), _masks((home.parent, home)), classes)
     if any((root / split).is_dir() for split in ("train", "val")):
-        return ClassFolders(root, _solution([root, root.parent]), _masks([root]))
+        return ClassFolders(root, _solution([root, root.parent]), _masks([root]), classes)
     raise InputError(
         f"expected the ILSVRC tree in {root}, but neither {root}/ILSVRC/Data/CLS-LOC nor {root}/Data/CLS-LOC is a "
         "folder, nor train/ or val/: set runtime.imagenet in params.yaml, or the variable IMAGENET, to the folder that "
@@ -133,7 +136,7 @@ def _masks(places: Iterable[Path]) -> Path | None:
 
 
 def list_candidates(tree: IlsvrcTree | ClassFolders, *, gone: Sequence[Path] = ()) -> list[Candidate]:
-    """All photos of the nine classes that the tree has or annotates, sorted by split and id; opens none of them.
+    """All photos of the classes that the tree has or annotates, sorted by split and id; opens none of them.
 
     Photos that are `gone` are listed without a file. Raises InputError where a photo has no class or two, two
     photos would get one id, an id is longer than a shard can hold, or there are none.
@@ -142,8 +145,8 @@ def list_candidates(tree: IlsvrcTree | ClassFolders, *, gone: Sequence[Path] = (
     found = [*_list_split(tree, "train", {}, gone), *_list_split(tree, "val", val, gone)]
     if not found:
         raise InputError(
-            f"expected photos of the 370 synsets of ImageNet-9 in {tree.photos}, as train/n02085620/n02085620_7.JPEG, "
-            "found none: name the folders by their wnids"
+            f"expected photos of the {len(tree.classes.label_by_wnid)} synsets of {tree.classes.describe()} in "
+            f"{tree.photos}, as train/n02085620/n02085620_7.JPEG, found none: name the folders by their wnids"
         )
     return sort_candidates(found)
 
@@ -160,9 +163,10 @@ def _list_split(
     tree: IlsvrcTree | ClassFolders, split: str, classes: Mapping[str, str], gone: Sequence[Path]
 ) -> Iterator[Candidate]:
     unread: dict[str | None, InputError] = {}
-    photos = _files(tree.photos / split, IMAGE_ENDINGS, classes, gone=gone, unread=unread)
-    annotations = _by_name(_files(tree.annotations / split, (".xml",), classes))
-    masks = _by_name(_files(tree.masks / split, MASK_ENDINGS, classes)) if tree.masks else {}
+    wnids = (*tree.classes.label_by_wnid,)
+    photos = _files(tree.photos / split, wnids, IMAGE_ENDINGS, classes, gone=gone, unread=unread)
+    annotations = _by_name(_files(tree.annotations / split, wnids, (".xml",), classes))
+    masks = _by_name(_files(tree.masks / split, wnids, MASK_ENDINGS, classes)) if tree.masks else {}
     listed = {(wnid, stem) for stem, wnid in classes.items()} | {key for key in annotations if key[0]}
     missing = listed - {(photo.wnid, photo.stem) for photo in photos}
     for wnid, error in unread.items():
@@ -170,7 +174,7 @@ def _list_split(
             raise error
     if not unread:
         _check_classes(photos, tree, split)
-    labels, lost = in9_label_by_wnid(), {"", *map(str, gone)}
+    labels, lost = tree.classes.label_by_wnid, {"", *map(str, gone)}
     for wnid, stem, photo in [*photos, *(_File(wnid, stem, "") for wnid, stem in missing)]:
         if wnid in labels:
             parts = (found.get((wnid, stem)) or found.get((None, stem)) for found in (annotations, masks))
@@ -181,13 +185,14 @@ def _list_split(
 
 def _files(
     folder: Path,
+    wnids: Sequence[str],
     endings: tuple[str, ...],
     classes: Mapping[str, str],
     *,
     gone: Sequence[Path] = (),
     unread: dict[str | None, InputError] | None = None,
 ) -> list[_File]:
-    """The files in a split's folder and in those of its classes, of the nine alone.
+    """The files in a split's folder and in those of its classes.
 
     Folders that cannot be read go into `unread`, by their wnid; where it is not given, they are an InputError.
     """
@@ -196,7 +201,7 @@ def _files(
         if path.suffix.lower() in endings:
             lost.setdefault(path.parent, []).append(str(path))
     files = []
-    for below in (None, *in9_label_by_wnid()):
+    for below in (None, *wnids):
         place = folder / (below or "")
         try:
             paths = files_in(place, endings)

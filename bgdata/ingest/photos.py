@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 from typing import Any
 
+from bgdata.classes import ClassList
 from bgdata.errors import InputError
 from bgdata.ingest import filters
 from bgdata.ingest.candidates import Candidate, PhotoTree, path_within
@@ -15,14 +16,12 @@ from bgdata.ingest.filters import Finding, Found
 from bgdata.ingest.inspection import check_unreadable, digest_excluded, inspect_candidates
 from bgdata.ingest.settings import IngestSettings, PerClass
 from bgdata.io import encode_mask, inspect_photo
-from bgdata.labels import CLASS_COUNT, CLASS_FOLDERS
 from bgdata.masks.given import UnusableMask, is_plain, read_given_mask
 from bgdata.parallel import run_tasks
 from bgdata.shards import (
     SPLITS,
     Row,
     finish_set,
-    member_name,
     shard_is_written,
     shard_name,
     write_rejected,
@@ -70,7 +69,7 @@ def ingest_photos(
     reasons = filters.balance(found, reasons, per_class=settings.per_class, seed=seed)
     chosen = [one for one, reason in zip(found, reasons, strict=True) if reason is None]
     counts = Counter((candidate.split, candidate.label) for candidate, _ in chosen)
-    _check_classes(found, reasons, counts)
+    _check_classes(found, reasons, counts, tree.classes)
     drop_shards_of_another_choice(chosen, work, (PHOTOS, GIVEN_MASKS))
     _write_shards(chosen, tree, work, photos_per_shard=settings.photos_per_shard, workers=workers)
     rejected = [
@@ -81,26 +80,28 @@ def ingest_photos(
     notes = {
         "candidates": len(candidates),
         "rejected": write_rejected(work / PHOTOS, rejected),
-        "short_classes": _short_classes(counts, settings.per_class),
+        "short_classes": _short_classes(counts, settings.per_class, tree.classes),
         "exclude_list": len(excluded),
         "exclude_unmatched": unmatched,
         "encoded_anew": sum(finding.encoded_anew for _, finding in chosen),
         "seed": seed,
         "settings": settings.model_dump(),
     }
-    finish_set(work / GIVEN_MASKS, notes={"photos": len(chosen)})
-    return finish_set(work / PHOTOS, columns=COLUMNS, notes=notes)
+    finish_set(work / GIVEN_MASKS, classes=tree.classes, notes={"photos": len(chosen)})
+    return finish_set(work / PHOTOS, classes=tree.classes, columns=COLUMNS, notes=notes)
 
 
-def _check_classes(found: Sequence[Found], reasons: Sequence[str | None], counts: Counter[tuple[str, int]]) -> None:
+def _check_classes(
+    found: Sequence[Found], reasons: Sequence[str | None], counts: Counter[tuple[str, int]], classes: ClassList
+) -> None:
     listed = {candidate.split for candidate, _ in found}
     for split in [split for split in SPLITS if split in listed] or SPLITS:
-        for label in range(CLASS_COUNT):
+        for label, folder in enumerate(classes.folders):
             if counts[split, label] < 2:
-                _refuse_class(split, label, found, reasons)
+                _refuse_class(split, label, folder, found, reasons)
 
 
-def _refuse_class(split: str, label: int, found: Sequence[Found], reasons: Sequence[str | None]) -> None:
+def _refuse_class(split: str, label: int, folder: str, found: Sequence[Found], reasons: Sequence[str | None]) -> None:
     of_class = [
         reason
         for (candidate, _), reason in zip(found, reasons, strict=True)
@@ -108,7 +109,7 @@ def _refuse_class(split: str, label: int, found: Sequence[Found], reasons: Seque
     ]
     words = ", ".join(f"{reason} {number}" for reason, number in Counter(filter(None, of_class)).most_common())
     raise InputError(
-        f"class {CLASS_FOLDERS[label]} has {'a single photo' if None in of_class else 'no photo'} in {split} of "
+        f"class {folder} has {'a single photo' if None in of_class else 'no photo'} in {split} of "
         f"{len(of_class)} listed (left out: {words or 'none'}): mixed_same needs a background of another photo of its "
         f"class, so at least 2; {_remedy(of_class)}"
     )
@@ -123,12 +124,14 @@ def _remedy(reasons: Sequence[str | None]) -> str:
     )
 
 
-def _short_classes(counts: Counter[tuple[str, int]], per_class: PerClass) -> dict[str, dict[str, int]]:
+def _short_classes(
+    counts: Counter[tuple[str, int]], per_class: PerClass, classes: ClassList
+) -> dict[str, dict[str, int]]:
     """The classes that have fewer photos than `per_class` asks for, with how many they have."""
     limits = {"train": per_class.train or 0, "val": per_class.val or 0}
     short = {
         split: {
-            CLASS_FOLDERS[label]: counts[split, label] for label in range(CLASS_COUNT) if counts[split, label] < limit
+            folder: counts[split, label] for label, folder in enumerate(classes.folders) if counts[split, label] < limit
         }
         for split, limit in limits.items()
     }
@@ -167,18 +170,18 @@ def _write_shards(chosen: Sequence[Found], tree: PhotoTree, work: Path, *, photo
 
 def _write_shard(photos: Sequence[Found], tree: PhotoTree, work: Path, shard: str) -> int:
     # The masks first: the photos' part says that both are written.
-    masks = list(_mask_members(photos))
+    masks = list(_mask_members(photos, tree))
     if masks:
         write_shard(work / GIVEN_MASKS, shard, masks)
     write_shard(work / PHOTOS, shard, _photo_members(photos, tree))
     return len(photos)
 
 
-def _mask_members(photos: Sequence[Found]) -> Iterator[tuple[Row, bytes]]:
+def _mask_members(photos: Sequence[Found], tree: PhotoTree) -> Iterator[tuple[Row, bytes]]:
     for candidate, finding in photos:
         data = read_mask(Path(candidate.mask), finding) if candidate.mask else None
         if data is not None:
-            name = member_name(candidate.label, candidate.id, "png")
+            name = tree.classes.member_name(candidate.label, candidate.id, "png")
             yield Row(candidate.id, candidate.split, candidate.label, candidate.wnid, name), data
 
 
@@ -203,7 +206,7 @@ def _photo_members(photos: Sequence[Found], tree: PhotoTree) -> Iterator[tuple[R
         data = read_photo(candidate, finding)
         values = (*finding.size, *(finding.box or _NO_BOX), path_within(tree, candidate.photo))
         extra = {column: str(value) for column, value in zip(COLUMNS, values, strict=True)}
-        name = member_name(candidate.label, candidate.id)
+        name = tree.classes.member_name(candidate.label, candidate.id)
         yield Row(candidate.id, candidate.split, candidate.label, candidate.wnid, name, extra=extra), data
 
 

@@ -3,30 +3,34 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from bgdata.classes import ClassList
 from bgdata.ingest.candidates import Candidate, PhotoTree, find_gone
 from bgdata.ingest.flat import FlatFolder, list_flat
 from bgdata.ingest.ilsvrc import find_tree, list_candidates
+from bgdata.labels import IN9
 
 
-def open_source(source: str, root: Path, *, gone: Sequence[Path] = ()) -> tuple[PhotoTree, list[Candidate]]:
-    """The tree of a source (`fetch.source`) at `root` and its photos of the nine classes, none of them opened.
+def open_source(
+    source: str, root: Path, classes: ClassList = IN9, *, gone: Sequence[Path] = ()
+) -> tuple[PhotoTree, list[Candidate]]:
+    """The tree of a source (`fetch.source`) at `root` and its photos of the classes, none of them opened.
 
     Photos that are `gone` are listed without a file. Raises InputError where the root is not laid out as the
     source's files are.
     """
     if source == "sample":
-        folder = FlatFolder(root)
+        folder = FlatFolder(root, classes)
         return folder, list_flat(folder, gone=gone)[0]
-    tree = find_tree(root)
+    tree = find_tree(root, classes)
     return tree, list_candidates(tree, gone=gone)
 
 
-def open_listed(source: str, root: Path, listing: Path) -> tuple[PhotoTree, list[Candidate]]:
+def open_listed(source: str, root: Path, listing: Path, classes: ClassList = IN9) -> tuple[PhotoTree, list[Candidate]]:
     """What `open_source` gives, held against the listing that `fetch` wrote.
 
     A few files may be gone since: their photos stay candidates, so that they are counted (`no_photo`). Raises
     InputError where there is no listing, or another tree altogether.
     """
-    tree, candidates = open_source(source, root)
+    tree, candidates = open_source(source, root, classes)
     gone = find_gone(tree, candidates, listing)
-    return (tree, candidates) if not gone else open_source(source, root, gone=gone)
+    return (tree, candidates) if not gone else open_source(source, root, classes, gone=gone)

@@ -5,7 +5,6 @@ from typing import Literal
 from bgdata.errors import InputError
 from bgdata.geometry import Box, mask_box
 from bgdata.io import decode_image
-from bgdata.labels import CLASS_NAMES
 from bgdata.masks.given import UnusableMask, read_given_mask
 from bgdata.segmentation_sets.base import Sample, Truth, UnusableTruth, count_samples
 from bgdata.segmentation_sets.unusable import Unusable
@@ -27,7 +26,7 @@ class PhotoSet:
         masks = {row.id: row for row in given.split(split)}
         self._rows = {row.id: (row, masks[row.id]) for row in rows if row.id in masks}
         self.samples = tuple(
-            Sample(row.id, row.id, CLASS_NAMES[row.label], cluster=row.id) for row, _ in self._rows.values()
+            Sample(row.id, row.id, photos.classes.names[row.label], cluster=row.id) for row, _ in self._rows.values()
         )
         self.unusable: tuple[Unusable, ...] = ()
         self.counts = count_samples(self.samples, images=len(rows))

@@ -11,20 +11,19 @@ from typing import Any
 
 from tqdm import tqdm
 
+from bgdata.classes import ClassList, check_same
 from bgdata.errors import InputError
 from bgdata.io import encode_mask
-from bgdata.labels import CLASS_FOLDERS
 from bgdata.masks.clean import clean_mask
 from bgdata.masks.metrics import check_same_size
 from bgdata.masks.quality import reject_reason
 from bgdata.parallel import run_tasks
-from bgdata.prompts import superclass_prompt, synset_prompt
+from bgdata.prompts import class_prompt, synset_prompt
 from bgdata.shards import (
     ImageSet,
     Row,
     ShardWriter,
     finish_set,
-    member_name,
     shard_is_written,
     write_csv,
     write_rejected,
@@ -50,6 +49,7 @@ class _Job:
     settings: SegmentJob
     seed: int
     means: Means
+    classes: ClassList
 
 
 def segment_photos(
@@ -70,10 +70,11 @@ def segment_photos(
 
     Raises InputError where fewer than two masks of a class are left in a split that has photos.
     """
-    job = _Job(photos, given, work, settings, seed, means)
     with ImageSet(photos) as photo_set, ImageSet(given) as given_set:
+        classes = check_same({str(photos): photo_set.classes, str(given): given_set.classes})
         shards = _by_shard(photo_set.rows)
         given_rows = {row.id: row for row in given_set.rows}
+    job = _Job(photos, given, work, settings, seed, means, classes)
     (work / MASKS).mkdir(parents=True, exist_ok=True)
     (work / "answers").mkdir(exist_ok=True)
     left = [rows for shard, rows in shards.items() if not shard_is_written(work / MASKS, shard)]
@@ -90,7 +91,7 @@ def _finish(job: _Job, shards: dict[str, list[Row]]) -> dict[str, Any]:
     answers = [json.loads(_answers_path(job.work, shard).read_text()) for shard in shards]
     rejected = [row for answer in answers for row in answer["rejected"]]
     detections = [row for answer in answers for row in answer["detections"]]
-    _check_classes([row for rows in shards.values() for row in rows], rejected)
+    _check_classes([row for rows in shards.values() for row in rows], rejected, job.classes)
     if detections:
         write_csv(job.work / MASKS / DETECTIONS, _DETECTION_COLUMNS, detections)
     notes = {
@@ -100,7 +101,7 @@ def _finish(job: _Job, shards: dict[str, list[Row]]) -> dict[str, Any]:
         "seed": job.seed,
         "settings": job.settings.model_dump(exclude_none=True),
     }
-    return finish_set(job.work / MASKS, columns=COLUMNS, notes=notes)
+    return finish_set(job.work / MASKS, classes=job.classes, columns=COLUMNS, notes=notes)
 
 
 def _by_shard(rows: Sequence[Row]) -> dict[str, list[Row]]:
@@ -164,7 +165,10 @@ def _decoded_ahead(photos: ImageSet, settings: SegmentJob, size: int) -> Iterato
     batches = [photos.rows[start : start + size] for start in range(0, len(photos.rows), size)]
 
     def decode(rows: Sequence[Row]) -> list[Photo]:
-        return [replace(photo, prompt=_prompt(photo, settings)) for photo in (read_photo(photos, row) for row in rows)]
+        return [
+            replace(photo, prompt=_prompt(photo, photos, settings))
+            for photo in (read_photo(photos, row) for row in rows)
+        ]
 
     with ThreadPoolExecutor(1) as pool:
         coming = None
@@ -176,11 +180,11 @@ def _decoded_ahead(photos: ImageSet, settings: SegmentJob, size: int) -> Iterato
             yield coming.result()
 
 
-def _prompt(photo: Photo, settings: SegmentJob) -> tuple[str, ...]:
+def _prompt(photo: Photo, photos: ImageSet, settings: SegmentJob) -> tuple[str, ...]:
     if settings.grounding_dino is None:
         return ()
     by_synset = settings.grounding_dino.prompts == "synset"
-    return synset_prompt(photo.wnid) if by_synset else superclass_prompt(photo.label)
+    return synset_prompt(photo.wnid) if by_synset else class_prompt(photos.classes, photo.label)
 
 
 def _detection_cells(detection: Detection) -> dict[str, Any]:
@@ -200,12 +204,12 @@ def judge_mask(photo: Photo, answer: Segmentation, settings: SegmentJob) -> Segm
 
 
 def _mask_row(photo: Row, method: str, score: float | None) -> Row:
-    name = member_name(photo.label, photo.id, "png")
+    name = photo.name_beside(photo.id, "png")
     extra = {"method": method, "score": "" if score is None else f"{score:.6g}"}
     return Row(photo.id, photo.split, photo.label, photo.wnid, name, extra=extra)
 
 
-def _check_classes(photos: Sequence[Row], rejected: Sequence[dict[str, Any]]) -> None:
+def _check_classes(photos: Sequence[Row], rejected: Sequence[dict[str, Any]], classes: ClassList) -> None:
     left = Counter((row.split, row.label) for row in photos)
     left.subtract(Counter((row["split"], row["label"]) for row in rejected))
     for (split, label), count in sorted(left.items()):
@@ -214,7 +218,7 @@ def _check_classes(photos: Sequence[Row], rejected: Sequence[dict[str, Any]]) ->
         reasons = Counter(row["reason"] for row in rejected if (row["split"], row["label"]) == (split, label))
         words = ", ".join(f"{reason} {number}" for reason, number in reasons.most_common())
         raise InputError(
-            f"class {CLASS_FOLDERS[label]} has {'no mask' if count == 0 else 'a single mask'} in {split}, expected at "
+            f"class {classes.folders[label]} has {'no mask' if count == 0 else 'a single mask'} in {split}, expected at "
             f"least 2 (rejected: {words}): add photos, loosen segment.quality or take another segment.method; masks "
             "that came with the data must be of their photos' size, with one foreground, brighter than the rest"
         )

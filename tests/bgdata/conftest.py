@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from bgdata.io import encode_jpeg, encode_mask
-from bgdata.shards import Row, finish_set, member_name, shard_name, write_shard
+from bgdata.labels import IN9
+from bgdata.shards import Row, finish_set, shard_name, write_shard
 
 BOX_COLUMNS = ("height", "width", "x0", "y0", "x1", "y1")
 
@@ -38,7 +39,7 @@ def draw_photo(label: int, split: str, number: int) -> Drawn:
         split=split,
         label=label,
         wnid=f"n{label:08d}",
-        name=member_name(label, image_id),
+        name=IN9.member_name(label, image_id),
         extra={key: str(value) for key, value in cells.items()},
     )
     return Drawn(row, image, mask.astype(bool))
@@ -51,14 +52,16 @@ def write_sets(folder: Path, photos: list[Drawn]) -> tuple[Path, Path]:
         members = [(photo.row, encode_jpeg(photo.image, 95)) for photo in drawn]
         write_shard(folder / "photos", shard_name(split, 0), members)
         write_shard(folder / "masks", shard_name(split, 0), [_mask_member(photo) for photo in drawn])
-    finish_set(folder / "photos", columns=BOX_COLUMNS)
-    finish_set(folder / "masks")
+    finish_set(folder / "photos", classes=IN9, columns=BOX_COLUMNS)
+    finish_set(folder / "masks", classes=IN9)
     return folder / "photos", folder / "masks"
 
 
 def _mask_member(photo: Drawn) -> tuple[Row, bytes]:
     row = photo.row
-    return Row(row.id, row.split, row.label, row.wnid, member_name(row.label, row.id, "png")), encode_mask(photo.mask)
+    return Row(row.id, row.split, row.label, row.wnid, IN9.member_name(row.label, row.id, "png")), encode_mask(
+        photo.mask
+    )
 
 
 @pytest.fixture(scope="session")

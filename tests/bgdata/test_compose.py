@@ -13,6 +13,7 @@ from bgdata.compose.paste import feathered, paste_foreground
 from bgdata.compose.variants import Cutout, mixed, no_fg, only_bg_b, only_bg_t, only_fg
 from bgdata.errors import InputError
 from bgdata.geometry import Box, mask_box
+from bgdata.labels import IN9
 
 SIDE = 16
 images = arrays.arrays(np.uint8, (SIDE, SIDE, 3))
@@ -126,7 +127,7 @@ def test_mixed_keeps_the_foreground_and_nothing_else() -> None:
 @given(st.integers(0, 2**32), st.integers(2, 5))
 def test_no_image_gets_its_own_background(seed: int, count: int) -> None:
     ids = {label: [f"{label}_{number}" for number in range(count)] for label in range(9)}
-    choice = BackgroundChoice(ids)
+    choice = BackgroundChoice(ids, IN9)
     rng = np.random.default_rng(seed)
     own, label = "3_1", 3
     assert choice.same_class(own, label, rng)[0] in set(ids[3]) - {own}
@@ -137,7 +138,7 @@ def test_no_image_gets_its_own_background(seed: int, count: int) -> None:
 
 
 def test_every_other_photo_is_drawn_equally_often() -> None:
-    choice = BackgroundChoice({0: ["a", "b", "c", "d"]})
+    choice = BackgroundChoice({0: ["a", "b", "c", "d"]}, IN9)
     drawn = [choice.same_class("b", 0, np.random.default_rng(seed))[0] for seed in range(3000)]
     for other in "acd":
         assert 0.28 < drawn.count(other) / 3000 < 0.39
@@ -146,13 +147,13 @@ def test_every_other_photo_is_drawn_equally_often() -> None:
 
 
 def test_a_class_with_one_photo_is_named() -> None:
-    choice = BackgroundChoice({0: ["a"], 1: ["b", "c"]})
+    choice = BackgroundChoice({0: ["a"], 1: ["b", "c"]}, IN9)
     with pytest.raises(InputError, match="class 00_dog has 1 usable photos"):
         choice.same_class("a", 0, np.random.default_rng(0))
     with pytest.raises(InputError, match="class 02_wheeled vehicle has 0 usable photos"):
         choice.next_class("b", 1, np.random.default_rng(0))
     with pytest.raises(InputError, match="needs a second class"):
-        BackgroundChoice({0: ["a", "b"]}).other_class("a", 0, np.random.default_rng(0))
+        BackgroundChoice({0: ["a", "b"]}, IN9).other_class("a", 0, np.random.default_rng(0))
 
 
 @given(st.integers(0, 2**32), st.floats(0.1, 4))

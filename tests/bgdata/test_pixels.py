@@ -12,14 +12,15 @@ from bgdata import pixels
 from bgdata.errors import InputError
 from bgdata.geometry import resize_pixels
 from bgdata.io import decode_image, encode_jpeg, encode_mask
+from bgdata.labels import IN9
 from bgdata.pixels import PackedMasks, load_masks, load_packed_masks, load_pixels
-from bgdata.shards import ImageSet, Row, finish_set, member_name, write_shard
+from bgdata.shards import ImageSet, Row, finish_set, write_shard
 
 
 def write_images(folder: Path, images: list[bytes]) -> ImageSet:
-    rows = [Row(f"n{i}", "train", i % 9, "n", member_name(i % 9, f"n{i}")) for i in range(len(images))]
+    rows = [Row(f"n{i}", "train", i % 9, "n", IN9.member_name(i % 9, f"n{i}")) for i in range(len(images))]
     write_shard(folder, "train-00000.tar", zip(rows, images, strict=True))
-    finish_set(folder)
+    finish_set(folder, classes=IN9)
     return ImageSet(folder)
 
 

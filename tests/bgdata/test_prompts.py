@@ -7,15 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bgdata.errors import InputError
-from bgdata.labels import CLASS_NAMES, in9_label_by_imagenet_index, in9_label_by_wnid
-from bgdata.prompts import imagenet_wnids, plain_phrase, superclass_prompt, synset_prompt
+from bgdata.labels import CLASS_NAMES, IN9, in9_label_by_imagenet_index, in9_label_by_wnid
+from bgdata.prompts import class_prompt, imagenet_wnids, plain_phrase, synset_prompt
 from tests.conftest import IMAGENET_SAMPLE
 
 
 def test_a_superclass_is_asked_for_by_its_name() -> None:
-    assert superclass_prompt(0) == ("dog",)
-    assert superclass_prompt(2) == ("wheeled vehicle",)
-    assert [superclass_prompt(label)[0] for label in range(9)] == list(CLASS_NAMES)
+    assert class_prompt(IN9, 0) == ("dog",)
+    assert class_prompt(IN9, 2) == ("wheeled vehicle",)
+    assert [class_prompt(IN9, label)[0] for label in range(9)] == list(CLASS_NAMES)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from bgdata.errors import InputError
 from bgdata.fetch.segmentation import write_set_listing
 from bgdata.geometry import Box
 from bgdata.io import decode_palette, encode_jpeg, encode_mask, encode_palette
+from bgdata.labels import IN9
 from bgdata.masks.rle import decode_polygons, decode_rle, encode_polygons, encode_rle, encode_runs
 from bgdata.segmentation_sets.base import Sample, SegmentationSet, UnusableTruth
 from bgdata.segmentation_sets.coco import CocoSet
@@ -24,7 +25,7 @@ from bgdata.segmentation_sets.davis import DavisSet, davis_categories
 from bgdata.segmentation_sets.photos import PhotoSet
 from bgdata.segmentation_sets.unusable import Unusable, write_unusable
 from bgdata.segmentation_sets.voc import CATEGORIES, VOID, VocSet, voc_palette
-from bgdata.shards import ImageSet, Row, finish_set, member_name, shard_name, write_shard
+from bgdata.shards import ImageSet, Row, finish_set, shard_name, write_shard
 from tests.bgdata.conftest import draw_photo, write_sets
 
 SIZE = (24, 32)
@@ -540,11 +541,11 @@ def test_masks_of_no_use_are_told(tmp_path: Path) -> None:
     spoilt = {0: encode_mask(drawn[1].mask & False), 1: encode_mask(drawn[3].mask[:-1]), 2: b"broken"}
     rows = [one.row for one in drawn if one.row.split == "val"]
     members = [
-        (Row(row.id, row.split, row.label, row.wnid, member_name(row.label, row.id, "png")), spoilt[row.label])
+        (Row(row.id, row.split, row.label, row.wnid, IN9.member_name(row.label, row.id, "png")), spoilt[row.label])
         for row in rows
     ]
     write_shard(tmp_path / "spoilt", shard_name("val", 0), members)
-    finish_set(tmp_path / "spoilt")
+    finish_set(tmp_path / "spoilt", classes=IN9)
     with ImageSet(photos) as photo_set, ImageSet(tmp_path / "spoilt") as given_masks:
         data = PhotoSet(photo_set, given_masks)
         for sample, reason in zip(data.samples, ("empty_truth", "size_mismatch", "unreadable_mask"), strict=True):
@@ -554,7 +555,7 @@ def test_masks_of_no_use_are_told(tmp_path: Path) -> None:
 
 def test_photos_without_masks_have_no_sample(photo_sets: tuple[Path, Path], tmp_path: Path) -> None:
     write_shard(tmp_path / "none", shard_name("val", 0), [])
-    finish_set(tmp_path / "none")
+    finish_set(tmp_path / "none", classes=IN9)
     with ImageSet(photo_sets[0]) as photos, ImageSet(tmp_path / "none") as given_masks:
         data = PhotoSet(photos, given_masks)
         assert data.samples == ()

@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bgdata.errors import InputError
+from bgdata.labels import IN9
 from bgdata.shards import (
     ImageSet,
     Row,
     ShardWriter,
     corrupt_files,
     finish_set,
-    member_name,
     shard_is_written,
     shard_name,
     write_rejected,
@@ -31,7 +31,7 @@ Members = list[tuple[Row, bytes]]
 
 def members(payloads: list[bytes], split: str = "train") -> Members:
     rows = [
-        Row(f"n1_{split}{n}", split, n % 9, "n1", member_name(n % 9, f"n1_{split}{n}"), extra={"source": f"a,{n}"})
+        Row(f"n1_{split}{n}", split, n % 9, "n1", IN9.member_name(n % 9, f"n1_{split}{n}"), extra={"source": f"a,{n}"})
         for n in range(len(payloads))
     ]
     return list(zip(rows, payloads, strict=True))
@@ -40,7 +40,7 @@ def members(payloads: list[bytes], split: str = "train") -> Members:
 def write_set(folder: Path, payloads: list[bytes]) -> Path:
     for split in ("train", "val"):
         write_shard(folder, shard_name(split, 0), members(payloads, split))
-    finish_set(folder, columns=("source",), notes={"seed": 3})
+    finish_set(folder, classes=IN9, columns=("source",), notes={"seed": 3})
     return folder
 
 
@@ -92,7 +92,7 @@ def test_a_killed_shard_is_not_written_and_is_written_anew(tmp_path: Path) -> No
     assert not shard_is_written(killed, "val-00000.tar")
     assert not (killed / "val-00000.tar").exists()
     write_shard(killed, "val-00000.tar", members([b"a", b"b"], "val"))
-    finish_set(killed, columns=("source",), notes={"seed": 3})
+    finish_set(killed, classes=IN9, columns=("source",), notes={"seed": 3})
     for path in whole.glob("*.*"):
         assert path.read_bytes() == (killed / path.name).read_bytes()
 
@@ -174,7 +174,7 @@ def test_what_was_rejected_is_written_and_counted(tmp_path: Path) -> None:
 
 
 def test_a_set_without_images_is_a_set(tmp_path: Path) -> None:
-    assert finish_set(tmp_path)["images"] == {"train": {}, "val": {}}
+    assert finish_set(tmp_path, classes=IN9)["images"] == {"train": {}, "val": {}}
     assert ImageSet(tmp_path).rows == []
     assert json.loads((tmp_path / "manifest.json").read_text())["shards"] == {}
 

@@ -7,8 +7,8 @@ import pytest
 
 from bgdata.compose.variants import FG_MASK, VARIANTS
 from bgdata.io import encode_jpeg, encode_mask
-from bgdata.labels import CLASS_COUNT
-from bgdata.shards import Row, finish_set, member_name, shard_name, write_shard
+from bgdata.labels import CLASS_COUNT, IN9
+from bgdata.shards import Row, finish_set, shard_name, write_shard
 
 SIDE = 48
 PER_CLASS = {"train": 4, "val": 2}
@@ -26,7 +26,7 @@ def draw_photo(label: int, rng: np.random.Generator) -> tuple[np.ndarray, np.nda
 def write_set(folder: Path, members: list[tuple[Row, bytes]], columns: tuple[str, ...] = ()) -> None:
     for split in sorted({row.split for row, _ in members}):
         write_shard(folder, shard_name(split, 0), [member for member in members if member[0].split == split])
-    finish_set(folder, columns=columns)
+    finish_set(folder, classes=IN9, columns=columns)
 
 
 @pytest.fixture(scope="session")
@@ -45,7 +45,7 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> Path:
                         continue
                     soft = {"partner": "any", "partner_label": str((label + number) % CLASS_COUNT), "lam": "0.75"}
                     row = Row(
-                        photo, split, label, "n0", member_name(label, photo), extra=soft if name == "mixup" else {}
+                        photo, split, label, "n0", IN9.member_name(label, photo), extra=soft if name == "mixup" else {}
                     )
                     pixels = background if name.startswith("only_bg") else image
                     found.append((row, encode_mask(mask) if name == FG_MASK else encode_jpeg(pixels, 95)))

@@ -13,8 +13,8 @@ from torch import nn
 from bgdata.compose.variants import VARIANTS
 from bgdata.errors import InputError
 from bgdata.io import encode_jpeg
-from bgdata.labels import CLASS_COUNT
-from bgdata.shards import Row, member_name
+from bgdata.labels import CLASS_COUNT, IN9
+from bgdata.shards import Row
 from bgdata.sources import open_sources
 from models.classifiers.backbones import load_backbone, take_off_head
 from models.classifiers.judged import Judged
@@ -52,7 +52,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 for number in range(per_class):
                     photo = f"n{label:08d}_{split}{number}"
                     pixels = np.broadcast_to(colours[label] + rng.integers(-2, 3, 3), (32, 32, 3)).astype(np.uint8)
-                    row = Row(photo, split, label, "n0", member_name(label, photo))
+                    row = Row(photo, split, label, "n0", IN9.member_name(label, photo))
                     members.append((row, encode_jpeg(np.ascontiguousarray(pixels), 95)))
         write_set(root / name, members)
     return root

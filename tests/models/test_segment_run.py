@@ -11,7 +11,7 @@ import pytest
 
 from bgdata.errors import InputError
 from bgdata.io import encode_jpeg
-from bgdata.labels import CLASS_NAMES
+from bgdata.labels import CLASS_NAMES, IN9
 from bgdata.masks.settings import CleanSettings, QualitySettings
 from bgdata.shards import ImageSet, finish_set, write_shard
 from models.segmenters import factory
@@ -152,9 +152,9 @@ def test_a_split_may_be_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def write_val_only(folder: Path) -> tuple[Path, Path]:
     drawn = [draw_photo(0, "val", number) for number in range(2)]
     write_shard(folder / "photos", "val-00000.tar", [(photo.row, encode_jpeg(photo.image, 95)) for photo in drawn])
-    finish_set(folder / "photos", columns=BOX_COLUMNS)
+    finish_set(folder / "photos", classes=IN9, columns=BOX_COLUMNS)
     (folder / "given").mkdir()
-    finish_set(folder / "given")
+    finish_set(folder / "given", classes=IN9)
     return folder / "photos", folder / "given"
 
 

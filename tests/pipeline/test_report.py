@@ -15,8 +15,8 @@ import pytest
 from bgdata.compose.variants import FG_MASK, MIXED, VARIANTS
 from bgdata.errors import InputError
 from bgdata.io import decode_image, decode_mask, encode_jpeg, encode_mask
-from bgdata.labels import CLASS_FOLDERS, CLASS_NAMES
-from bgdata.shards import ImageSet, Row, finish_set, member_name, shard_name, write_shard
+from bgdata.labels import CLASS_FOLDERS, CLASS_NAMES, IN9
+from bgdata.shards import ImageSet, Row, finish_set, shard_name, write_shard
 from pipeline.report import __main__ as report
 from pipeline.report import words
 from pipeline.report.adversaries import _apart, read_adversaries
@@ -259,7 +259,7 @@ def write_set(folder: Path, name: str, tint: int) -> None:
     columns = ("partner_label", "lam") if name in ("mixup", "cutmix") else ("background", "background_label")
     for split in ("train",) if name in ("mixup", "cutmix") else ("train", "val"):
         write_shard(folder, shard_name(split, 0), set_members(name, split, tint, columns))
-    finish_set(folder, columns=columns, notes={"rejected": {"foreground_outside_crop": 3}})
+    finish_set(folder, classes=IN9, columns=columns, notes={"rejected": {"foreground_outside_crop": 3}})
 
 
 def set_members(name: str, split: str, tint: int, columns: tuple[str, ...]) -> Iterator[tuple[Row, bytes]]:
@@ -270,7 +270,7 @@ def set_members(name: str, split: str, tint: int, columns: tuple[str, ...]) -> I
             stem = f"n{label:08d}_{number}" if split == "train" else f"n{label:08d}_{number:08d}"
             cells = ("", "") if name not in MIXED else ("other", str((label + 1) % 9))
             extra = dict(zip(columns, (str((label + 2) % 9), "0.731") if "lam" in columns else cells, strict=True))
-            row = Row(stem, split, label, stem[:9], member_name(label, stem), extra=extra)
+            row = Row(stem, split, label, stem[:9], IN9.member_name(label, stem), extra=extra)
             yield row, encode_mask(mask) if name == FG_MASK else encode_jpeg(image, 90)
 
 

@@ -133,7 +133,8 @@ def finish_set(
 ) -> dict[str, Any]:
     """Merge the parts into `index.csv` and write `manifest.json`; returns the manifest.
 
-    `classes` is the list that the rows' labels are of; `columns` names the extra columns in their order; `notes` is added to the manifest (counts, parameters).
+    `classes` is the list that the rows' labels are of. `columns` names the extra columns in their order;
+    `notes` is added to the manifest (counts, parameters).
     """
     parts = {path.stem: json.loads(path.read_text()) for path in sorted((folder / PARTS).glob("*.json"))}
     rows = [cells for part in parts.values() for cells in part["rows"]]

@@ -1,7 +1,14 @@
 """From the whole of params.yaml to what each stage and item reads of it."""
 
+from pathlib import Path
 from typing import Any
 
+from bgdata.class_files import FOLDERS, read_class_csv
+from bgdata.classes import ClassList
+from bgdata.errors import InputError
+from bgdata.ingest.folder import list_class_folders
+from bgdata.ingest.sources import FOLDER
+from bgdata.labels import IN9
 from models.segmenters.settings import SECTIONS, Method
 from models.training.settings import RecipeSettings
 from pipeline.params import BERT, SEGMENTATION_SETS, WEIGHTS, Params
@@ -11,11 +18,12 @@ def resolve_settings(params: Params) -> dict[str, Any]:
     """The settings of each stage and item, by the name of its file: only what it uses, so only its changes rerun it."""
     seed = {"seed": params.seed}
     source = params.fetch.source
+    classes = {"classes": _class_list(params).to_record()}
     encoding = {"jpeg_quality": params.render.jpeg_quality, "images_per_shard": params.render.images_per_shard}
     resolved: dict[str, Any] = {
         "runtime": params.runtime.model_dump(),
-        "fetch": params.fetch.model_dump(include={"source", source}) | seed,
-        "ingest": params.ingest.model_dump() | {"source": source} | seed,
+        "fetch": params.fetch.model_dump(include={"source", source}) | classes | seed,
+        "ingest": params.ingest.model_dump() | {"source": source} | classes | seed,
         "segment": _segmenters(params, {params.segment.method}) | {"method": params.segment.method} | seed,
         "train_unet": {"unet": params.unet.model_dump(exclude={"train"}) if params.unet.train else None} | seed,
         "render": params.render.model_dump() | seed,
@@ -28,23 +36,35 @@ def resolve_settings(params: Params) -> dict[str, Any]:
     resolved |= _segmentation_settings(params)
     for method, mix in params.mix.items():
         resolved[f"mix-{method}"] = {"mix": mix.model_dump()} | encoding | seed
-    resolved["in9l"] = _in9l(params)
+    resolved["in9l"] = _in9l(params, classes | seed)
     seeds = {"seeds": params.seeds}
     resolved["digits"] = {"digits": params.digits.model_dump()} | seed | seeds
-    resolved["init"] = params.train.model_dump(include={"arch", "weights", "size"}) | seeds
+    resolved["init"] = params.train.model_dump(include={"arch", "weights", "size"}) | classes | seeds
     recipes = {name: _training(name, recipe, params) for name, recipe in params.recipes.items()}
     resolved |= {f"train-{name}": recipe | seeds for name, recipe in recipes.items()}
     resolved["report"] |= {"recipes": recipes} | seeds
     return resolved
 
 
-def _in9l(params: Params) -> dict[str, Any] | None:
+def _class_list(params: Params) -> ClassList:
+    if params.classes == IN9.name:
+        return IN9
+    if params.classes != FOLDERS:
+        return read_class_csv(Path(params.classes))
+    if params.fetch.source != FOLDER or params.runtime.folder is None:
+        raise InputError(
+            "params.yaml: classes: folders needs fetch.source: folder, and runtime.folder: the tree of class folders"
+        )
+    return list_class_folders(Path(params.runtime.folder))
+
+
+def _in9l(params: Params, further: dict[str, Any]) -> dict[str, Any] | None:
     """The settings of the in9l stage; None where no recipe trains on that set."""
     if all(recipe.data != "in9l" for recipe in params.recipes.values()):
         return None
-    sifting = params.ingest.model_dump(include={"exclude_ids", "max_unreadable"})
+    sifting = params.ingest.model_dump(include={"exclude_ids", "max_unreadable", "val_share"})
     looks = params.render.model_dump(include={"resize", "size", "jpeg_quality", "images_per_shard"})
-    return {"source": params.fetch.source} | sifting | looks
+    return {"source": params.fetch.source} | sifting | looks | further
 
 
 def _training(name: str, recipe: RecipeSettings, params: Params) -> dict[str, Any]:

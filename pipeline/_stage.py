@@ -11,6 +11,7 @@ from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
+from bgdata.classes import ClassList, read_class_list
 from bgdata.errors import InputError
 from bgdata.lifetime import end_with_parent
 from bgdata.quiet import keep_own_stderr
@@ -86,6 +87,8 @@ def photo_root(source: str) -> Path:
     """
     if source in ("synthetic", "sample"):
         return RAW / "photos" if source == "synthetic" else DOWNLOADS / "imagenet_sample"
+    if source == "folder":
+        return _photo_folder()
     named = runtime()["imagenet"] or os.environ.get("IMAGENET")
     if named:
         return Path(named).expanduser()
@@ -95,6 +98,18 @@ def photo_root(source: str) -> Path:
         "no ImageNet folder is named: set runtime.imagenet in params.yaml, or the variable IMAGENET, to the folder "
         "that holds ILSVRC/"
     )
+
+
+def _photo_folder() -> Path:
+    folder = runtime()["folder"]
+    if folder is None:
+        raise InputError("fetch.source is folder: set runtime.folder to the tree of class folders (train/<class>/...)")
+    return Path(folder).expanduser()
+
+
+def read_classes(record: Any) -> ClassList:
+    """The list of classes in a stage's settings."""
+    return read_class_list(record, where=str(CONFIG))
 
 
 def set_root(name: str, source: str) -> Path:

@@ -9,7 +9,7 @@ from bgdata.ingest.candidates import LISTING, write_listing
 from bgdata.ingest.sources import open_source
 from bgdata.synthetic.settings import SyntheticSettings
 from bgdata.synthetic.tree import write_ilsvrc_tree
-from pipeline._stage import DOWNLOADS, RAW, photo_root, read_settings, run_stage, runtime
+from pipeline._stage import DOWNLOADS, RAW, photo_root, read_classes, read_settings, run_stage, runtime
 from pipeline._workspace import workspace
 
 
@@ -17,6 +17,8 @@ def main(_: argparse.Namespace) -> None:
     """Draw, download or find, by `source`; in any case a listing of all files lies in data/raw/photos."""
     settings = read_settings("fetch")
     source, mirror = settings["source"], runtime()["mirror"]
+    classes = read_classes(settings["classes"])
+    wnids = [*classes.label_by_wnid]
     with workspace("fetch", settings=settings, inputs={}, outs={"photos": RAW / "photos"}) as work:
         root = work / "photos" if source == "synthetic" else photo_root(source)
         if source == "synthetic":
@@ -30,6 +32,7 @@ def main(_: argparse.Namespace) -> None:
             limits, token = settings["huggingface"], os.environ.get("HF_TOKEN")
             tree = fetch_imagenet(
                 root,
+                wnids=wnids,
                 downloads=DOWNLOADS / "huggingface",
                 token=token,
                 train_per_wnid=limits["train_per_wnid"],
@@ -38,8 +41,8 @@ def main(_: argparse.Namespace) -> None:
             )
             fetch_boxes(tree, downloads=DOWNLOADS, mirror=mirror)
         elif source == "sample":
-            fetch_sample(root, downloads=DOWNLOADS, mirror=mirror)
-        listed = open_source(source, root)
+            fetch_sample(root, wnids=wnids, downloads=DOWNLOADS, mirror=mirror)
+        listed = open_source(source, root, classes)
         files = write_listing(*listed, work / "photos" / LISTING)
     print(f"fetch: {files} files listed in {RAW / 'photos' / LISTING}")
 

@@ -1,4 +1,4 @@
-"""Write all train photos of the nine classes, boxes or not, as data/in9/in9l, where a recipe trains on it."""
+"""Write all train photos of the classes, boxes or not, as data/in9/in9l, where a recipe trains on it."""
 
 import argparse
 from pathlib import Path
@@ -6,10 +6,11 @@ from pathlib import Path
 from bgdata.in9l import IN9L, In9LSettings, write_in9l
 from bgdata.ingest.candidates import LISTING
 from bgdata.ingest.filters import read_excluded
+from bgdata.ingest.folder import ValShare
 from bgdata.ingest.sources import open_listed
 from bgdata.labels import IN9
 from bgdata.shards import finish_set
-from pipeline._stage import RAW, SETS, photo_root, read_settings, run_stage, runtime
+from pipeline._stage import RAW, SETS, photo_root, read_classes, read_settings, run_stage, runtime
 from pipeline._workspace import workspace
 
 
@@ -22,11 +23,14 @@ def main(_: argparse.Namespace) -> None:
             (work / IN9L).mkdir(exist_ok=True)
             finish_set(work / IN9L, classes=IN9)
         return
-    source, exclude_ids = resolved.pop("source"), resolved.pop("exclude_ids")
+    keys = ("source", "exclude_ids", "classes", "val_share", "seed")
+    source, exclude_ids, classes, val_share, seed = (resolved.pop(key) for key in keys)
     listing = RAW / "photos" / LISTING
-    tree, candidates = open_listed(source, photo_root(source), listing)
+    tree, candidates = open_listed(
+        source, photo_root(source), listing, read_classes(classes), share=ValShare(val_share, seed)
+    )
     excluded = read_excluded(Path(exclude_ids)) if exclude_ids else set()
-    identity = [resolved, source, sorted(excluded)]
+    identity = [resolved, source, classes, val_share, seed, sorted(excluded)]
     with workspace("in9l", settings=identity, inputs={"listing": listing}, outs=out) as work:
         manifest = write_in9l(
             tree,

@@ -32,6 +32,7 @@ class RuntimeSettings(Settings):
     eval_batch: int = Field(ge=1)
     segment_batch: int = Field(ge=1)
     imagenet: str | None
+    folder: str | None
     coco: str | None
     voc: str | None
     davis: str | None
@@ -47,7 +48,7 @@ class RuntimeSettings(Settings):
 class FetchSettings(Settings):
     """`fetch`."""
 
-    source: Literal["synthetic", "imagenet", "huggingface", "sample"]
+    source: Literal["synthetic", "imagenet", "huggingface", "sample", "folder"]
     synthetic: SyntheticSettings
     huggingface: HuggingFaceSettings
 
@@ -81,6 +82,7 @@ class Params(Settings):
 
     seed: Seed
     seeds: list[Seed] = Field(min_length=1)
+    classes: str = Field(min_length=1, description="in9, a CSV (class,wnid), or folders")
     runtime: RuntimeSettings
     fetch: FetchSettings
     ingest: IngestSettings

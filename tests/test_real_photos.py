@@ -32,6 +32,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
         filters=LOOSE,
         per_class=PerClass(train=None, val=None),
         exclude_ids=None,
+        val_share=0.2,
         max_unreadable=0.0,
         photos_per_shard=100,
     )

@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from bgdata.classes import ClassList
 from bgdata.errors import InputError
+from bgdata.geometry import Box
 from bgdata.hidden import is_hidden
 from bgdata.shards import write_csv
 from bgdata.text import read_table
@@ -22,7 +23,7 @@ _LONGEST_ID = 40
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A photo of one of the classes, as listed: absolute paths, None for what is not there."""
+    """A photo of one of the classes, as listed: absolute paths and boxes, None for what is not there."""
 
     id: str
     split: str
@@ -32,6 +33,7 @@ class Candidate:
     photo: str | None
     annotation: str | None
     mask: str | None
+    boxes: tuple[Box, ...] | None = None  # of a table, where no annotation file holds them
 
 
 @runtime_checkable

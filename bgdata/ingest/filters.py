@@ -40,7 +40,8 @@ def missing_file(candidate: Candidate, settings: FilterSettings) -> str | None:
     """`no_photo`, or `no_annotation` where one is required."""
     if candidate.photo is None:
         return "no_photo"
-    return "no_annotation" if settings.require_box and candidate.annotation is None else None
+    lacks_box = candidate.annotation is None and candidate.boxes is None
+    return "no_annotation" if settings.require_box and lacks_box else None
 
 
 def wrong_count(boxes: Sequence[Box]) -> str | None:

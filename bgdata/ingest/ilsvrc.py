@@ -177,10 +177,11 @@ def _list_split(
     labels, lost = tree.classes.label_by_wnid, {"", *map(str, gone)}
     for wnid, stem, photo in [*photos, *(_File(wnid, stem, "") for wnid, stem in missing)]:
         if wnid in labels:
-            parts = (found.get((wnid, stem)) or found.get((None, stem)) for found in (annotations, masks))
+            annotation, mask = (found.get((wnid, stem)) or found.get((None, stem)) for found in (annotations, masks))
             number = _VAL.fullmatch(stem)
             image_id = f"{wnid}_{number['number']}" if number else id_of(stem, wnid)
-            yield Candidate(image_id, split, wnid, labels[wnid], stem, None if photo in lost else photo, *parts)
+            there = None if photo in lost else photo
+            yield Candidate(image_id, split, wnid, labels[wnid], stem, there, annotation, mask)
 
 
 def _files(

@@ -49,7 +49,8 @@ def inspect_candidates(
 
 def _fingerprint(chunk: Sequence[Candidate], settings: FilterSettings) -> str:
     # With sizes and times: a repaired photo must be read again.
-    states = [[path, *_state(path)] for one in chunk for path in (one.photo, one.annotation)]
+    states: list[Any] = [[path, *_state(path)] for one in chunk for path in (one.photo, one.annotation)]
+    states += [one.boxes for one in chunk if one.boxes is not None]
     return hashlib.sha256(json.dumps([settings.model_dump(), states]).encode()).hexdigest()[:24]
 
 
@@ -71,10 +72,10 @@ def _inspect_chunk(chunk: Sequence[Candidate], settings: FilterSettings, result:
 
 def inspect_candidate(candidate: Candidate, settings: FilterSettings) -> Finding:
     """Filter one photo by itself: what costs least first, so that many-boxed photos are not decoded."""
-    if candidate.annotation is None:
+    if candidate.annotation is None and candidate.boxes is None:
         return _inspect_photo(candidate)
     try:
-        annotated, boxes = parse_annotation(Path(candidate.annotation).read_bytes())
+        annotated, boxes = _annotation(candidate)
     except (ValueError, OSError):
         return Finding("unreadable_annotation")
     if reason := filters.wrong_count(boxes):
@@ -84,11 +85,18 @@ def inspect_candidate(candidate: Candidate, settings: FilterSettings) -> Finding
         return found
     box = boxes[0].clipped(found.size)
     reason = (
-        filters.wrong_size(annotated, found.size)
+        filters.wrong_size(annotated or found.size, found.size)
         or filters.box_too_large(box, found.size, settings)
         or filters.box_outside_crop(boxes[0], found.size, settings)
     )
     return replace(found, reason=reason, box=box)
+
+
+def _annotation(candidate: Candidate) -> tuple[tuple[int, int] | None, Sequence[Box]]:
+    """The photo's size by its annotation (a table of boxes says none), and its boxes."""
+    if candidate.annotation is None:
+        return None, candidate.boxes or ()
+    return parse_annotation(Path(candidate.annotation).read_bytes())
 
 
 def _inspect_photo(candidate: Candidate) -> Finding:

@@ -33,5 +33,8 @@ class IngestSettings(Settings):
     exclude_ids: str | None = Field(
         description="file with one photo id a line (official test ids) to leave out, or null"
     )
+    val_share: float = Field(
+        gt=0, lt=1, description="share of the photos that become val, where a tree of class folders is not split"
+    )
     max_unreadable: float = Field(ge=0, le=1, description="share of unreadable photos above which the stage fails")
     photos_per_shard: int = Field(ge=1)

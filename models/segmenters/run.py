@@ -218,7 +218,7 @@ def _check_classes(photos: Sequence[Row], rejected: Sequence[dict[str, Any]], cl
         reasons = Counter(row["reason"] for row in rejected if (row["split"], row["label"]) == (split, label))
         words = ", ".join(f"{reason} {number}" for reason, number in reasons.most_common())
         raise InputError(
-            f"class {classes.folders[label]} has {'no mask' if count == 0 else 'a single mask'} in {split}, expected at "
-            f"least 2 (rejected: {words}): add photos, loosen segment.quality or take another segment.method; masks "
+            f"class {classes.folders[label]} has {'no mask' if count == 0 else 'a single mask'} in {split}, expected "
+            f"at least 2 (rejected: {words}): add photos, loosen segment.quality or take another segment.method; masks "
             "that came with the data must be of their photos' size, with one foreground, brighter than the rest"
         )

@@ -58,6 +58,7 @@ def ingest(folder: FlatFolder, work: Path, *, require_box: bool = False, workers
         filters=FilterSettings(require_box=require_box, max_box_share=0.9, min_box_kept=0.5),
         per_class=PerClass(train=None, val=None),
         exclude_ids=None,
+        val_share=0.2,
         max_unreadable=0,
         photos_per_shard=8,
     )

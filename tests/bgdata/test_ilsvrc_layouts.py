@@ -152,6 +152,7 @@ def ingest(tree: TinyTree, work: Path, *, require_box: bool = True) -> dict[str,
         filters=FilterSettings(require_box=require_box, max_box_share=0.9, min_box_kept=0.5),
         per_class=PerClass(train=None, val=None),
         exclude_ids=None,
+        val_share=0.2,
         max_unreadable=0.05,
         photos_per_shard=100,
     )

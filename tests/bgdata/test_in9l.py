@@ -90,6 +90,6 @@ def test_too_few_photos_are_a_sentence(tiny_tree: TinyTree, tmp_path: Path) -> N
     shutil.rmtree(tiny_tree.root / "ILSVRC/Data/CLS-LOC/train")
     with pytest.raises(
         InputError,
-        match=r"has no train photo of in9 .9 classes: dog, bird, wheeled vehicle .... to train on: leave out data: in9l",
+        match=r"has no train photo of in9 .9 classes: dog, bird, .* to train on: leave out data: in9l",
     ):
         write(tiny_tree, tmp_path / "other")

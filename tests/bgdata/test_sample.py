@@ -63,6 +63,7 @@ def test_the_photos_of_the_nine_classes_become_a_set(tmp_path: Path) -> None:
         filters=FilterSettings(require_box=False, max_box_share=0.9, min_box_kept=0.5),
         per_class=PerClass(train=None, val=None),
         exclude_ids=None,
+        val_share=0.2,
         max_unreadable=0,
         photos_per_shard=100,
     )

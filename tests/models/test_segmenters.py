@@ -37,6 +37,7 @@ def ingest(tree: TinyTree, work: Path, *, per_class: int | None = 2) -> tuple[Pa
         filters=FilterSettings(require_box=True, max_box_share=0.9, min_box_kept=0.5),
         per_class=PerClass(train=per_class, val=per_class),
         exclude_ids=None,
+        val_share=0.2,
         max_unreadable=0.0,
         photos_per_shard=9,
     )

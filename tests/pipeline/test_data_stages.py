@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from bgdata.errors import InputError
+from bgdata.labels import IN9
 from bgdata.shards import ImageSet
 from bgdata.synthetic.layouts import write_coco
 from pipeline import evaluate_segmentation, fetch, fetch_segmentation, ingest, segment
@@ -24,12 +25,14 @@ CONFIG: dict[str, Any] = {
         "coco": None,
         "mirror": None,
     },
-    "fetch": {"source": "imagenet", "seed": 0},
+    "fetch": {"source": "imagenet", "classes": IN9.to_record(), "seed": 0},
     "ingest": {
         "filters": {"require_box": True, "max_box_share": 0.9, "min_box_kept": 0.5},
         "per_class": {"train": None, "val": None},
         "exclude_ids": None,
+        "val_share": 0.2,
         "max_unreadable": 0.01,
+        "classes": IN9.to_record(),
         "photos_per_shard": 20,
         "source": "imagenet",
         "seed": 0,

@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 from bgdata.errors import InputError
 from bgdata.fetch.sources import SOURCES, RemoteFile
 from bgdata.io import encode_jpeg
-from bgdata.labels import in9_label_by_wnid
+from bgdata.labels import CLASS_NAMES, in9_label_by_wnid
 from bgdata.shards import ImageSet
 from models.segmenters import grounding_dino, sam
 from pipeline import config, fetch, fetch_weights, ingest, segment
@@ -67,12 +67,14 @@ def publish(mirror: Path, patch: pytest.MonkeyPatch) -> None:
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with params.yaml at `profile: sample`, which is the working directory."""
     publish(tmp_path / "mirror", monkeypatch)
-    monkeypatch.setattr("bgdata.fetch.sample.in9_label_by_wnid", lambda: WNIDS)
     monkeypatch.setattr(grounding_dino, "build_network", lambda _, bert: tiny_grounding_dino(bert, seed=1))
     monkeypatch.setitem(sam.sam_model_registry, "vit_b", lambda: tiny_sam(seed=1))
     yaml = YAML()
     params = yaml.load(ROOT / "params.yaml")
     params["profile"] = "sample"
+    lines = [f"{CLASS_NAMES[label]},{wnid}" for wnid, label in WNIDS.items()]
+    (tmp_path / "few.csv").write_text("\n".join(["class,wnid", *lines]))
+    params["classes"] = str(tmp_path / "few.csv")
     params["runtime"] |= {"device": "cpu", "workers": 1, "mirror": (tmp_path / "mirror").as_uri()}
     # What is drawn at random matches nothing well.
     params["segment"]["grounding_dino"] |= {"box_threshold": 0.0, "keep": "best", "precision": "float32"}

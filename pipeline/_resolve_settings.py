@@ -6,6 +6,7 @@ from typing import Any
 from bgdata.class_files import FOLDERS, read_class_csv
 from bgdata.classes import ClassList
 from bgdata.errors import InputError
+from bgdata.fetch.public_lists import PUBLIC_LISTS
 from bgdata.ingest.folder import list_class_folders
 from bgdata.ingest.sources import FOLDER
 from bgdata.labels import IN9
@@ -51,9 +52,12 @@ def _class_list(params: Params) -> ClassList:
         return IN9
     if params.classes != FOLDERS:
         return read_class_csv(Path(params.classes))
+    if params.fetch.source in PUBLIC_LISTS:
+        return PUBLIC_LISTS[params.fetch.source]
     if params.fetch.source != FOLDER or params.runtime.folder is None:
         raise InputError(
-            "params.yaml: classes: folders needs fetch.source: folder, and runtime.folder: the tree of class folders"
+            f"params.yaml: classes: folders needs fetch.source: folder with runtime.folder (the tree itself), "
+            f"or one of {', '.join(PUBLIC_LISTS)}"
         )
     return list_class_folders(Path(params.runtime.folder))
 

@@ -87,6 +87,8 @@ def photo_root(source: str) -> Path:
     """
     if source in ("synthetic", "sample"):
         return RAW / "photos" if source == "synthetic" else DOWNLOADS / "imagenet_sample"
+    if source in ("oxford_pets", "imagenette"):
+        return DOWNLOADS / source
     if source == "folder":
         return _photo_folder()
     named = runtime()["imagenet"] or os.environ.get("IMAGENET")

@@ -4,6 +4,8 @@ import argparse
 import os
 
 from bgdata.fetch.boxes import fetch_boxes
+from bgdata.fetch.public_lists import PUBLIC_LISTS
+from bgdata.fetch.public_photos import fetch_public_photos
 from bgdata.fetch.sample import fetch_sample
 from bgdata.ingest.candidates import LISTING, write_listing
 from bgdata.ingest.sources import open_source
@@ -42,6 +44,8 @@ def main(_: argparse.Namespace) -> None:
             fetch_boxes(tree, downloads=DOWNLOADS, mirror=mirror)
         elif source == "sample":
             fetch_sample(root, wnids=wnids, downloads=DOWNLOADS, mirror=mirror)
+        elif source in PUBLIC_LISTS:
+            fetch_public_photos(source, root, downloads=DOWNLOADS, mirror=mirror)
         listed = open_source(source, root, classes)
         files = write_listing(*listed, work / "photos" / LISTING)
     print(f"fetch: {files} files listed in {RAW / 'photos' / LISTING}")

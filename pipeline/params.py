@@ -18,7 +18,7 @@ from models.unet.settings import UNetSettings
 # The name becomes a stage's name and a folder's.
 RecipeName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+$")]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
-PROFILES = ("demo", "imagenet", "sample")
+PROFILES = ("demo", "imagenet", "sample", "pets")
 SEGMENTATION_SETS = ("coco", "voc", "davis")
 BERT = "bert_base_uncased"
 WEIGHTS = (*get_args(DetectorName), *get_args(SamName), BERT)
@@ -48,7 +48,7 @@ class RuntimeSettings(Settings):
 class FetchSettings(Settings):
     """`fetch`."""
 
-    source: Literal["synthetic", "imagenet", "huggingface", "sample", "folder"]
+    source: Literal["synthetic", "imagenet", "huggingface", "sample", "folder", "oxford_pets", "imagenette"]
     synthetic: SyntheticSettings
     huggingface: HuggingFaceSettings
 

@@ -34,6 +34,9 @@ _SAMPLE_COMMIT = "bc69043e2862758a1906c6a24a792bb28c6bb2ff"
 _IMAGENET = "https://image-net.org/data/ILSVRC/2012/"
 _IMAGENET_LICENCE = "ImageNet terms of access: research and education, not commercial"
 _IMAGENET_CONFIRMED = "MD5: image-net.org's download page, as four public repositories quote it; the size was not found"
+_PETS = "https://www.robots.ox.ac.uk/~vgg/data/pets/data/"
+_PETS_LICENCE = "CC BY-SA 4.0; the photos' owners keep their rights"
+_TORCHVISION = "MD5: torchvision's data set of the name; the size was not found"
 
 SOURCES: dict[str, tuple[RemoteFile, ...]] = {
     "sam_vit_b": (
@@ -147,6 +150,31 @@ SOURCES: dict[str, tuple[RemoteFile, ...]] = {
             f"https://github.com/EliSchwartz/imagenet-sample-images/archive/{_SAMPLE_COMMIT}.tar.gz",
             licence=_IMAGENET_LICENCE,
             confirmed="the commit fixes the photos; GitHub does not promise an archive's bytes: no size, no hash",
+        ),
+    ),
+    "oxford_pets": (
+        RemoteFile(
+            "pets-annotations.tar.gz",
+            f"{_PETS}annotations.tar.gz",
+            md5="95a8c909bbe2e81eed6a22bccdf3f68f",
+            licence=_PETS_LICENCE,
+            confirmed=_TORCHVISION,
+        ),
+        RemoteFile(
+            "pets-images.tar.gz",
+            f"{_PETS}images.tar.gz",
+            md5="5c4f3ee8e5d25df40f4fd59a7f44e54c",
+            licence=_PETS_LICENCE,
+            confirmed=_TORCHVISION,
+        ),
+    ),
+    "imagenette": (
+        RemoteFile(
+            "imagenette2-160.tgz",
+            "https://s3.amazonaws.com/fast-ai-imageclas/imagenette2-160.tgz",
+            md5="e793b78cc4c9e9a4ccc0c1155377a412",
+            licence=f"Apache-2.0 for the selection; the photos: {_IMAGENET_LICENCE}",
+            confirmed=_TORCHVISION,
         ),
     ),
     "imagenet_boxes": (

@@ -11,6 +11,8 @@ from bgdata.ingest.ilsvrc import find_tree, list_candidates
 from bgdata.labels import IN9
 
 FOLDER = "folder"
+# What is read as a tree of class folders: the user's own, and what is downloaded as one.
+TREES = (FOLDER, "oxford_pets", "imagenette")
 _NOT_SPLIT = ValShare(1.0, 0)
 
 
@@ -27,7 +29,7 @@ def open_source(
     `share` is how a tree of class folders is split that is not. Photos that are `gone` are listed without a file.
     Raises InputError where the root is not laid out as the source's files are.
     """
-    if source == FOLDER:
+    if source in TREES:
         images = find_folder_tree(root, classes)
         return images, list_folder_tree(images, share=share, gone=gone)
     if source == "sample":

@@ -113,7 +113,7 @@ def test_numbers_are_read_as_dvc_writes_them(tmp_path: Path) -> None:
 @pytest.mark.parametrize("profile", PROFILES)
 def test_all_profiles_are_valid(tmp_path: Path, profile: str) -> None:
     settings = resolved(tmp_path, lambda params: params.update(profile=profile))
-    assert settings["fetch"]["source"] == {"demo": "synthetic"}.get(profile, profile)
+    assert settings["fetch"]["source"] == {"demo": "synthetic", "pets": "oxford_pets"}.get(profile, profile)
     if profile == "imagenet":
         assert settings["train-original"]["train"]["arch"] == "resnet50"
 

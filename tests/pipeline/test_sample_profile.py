@@ -74,7 +74,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     params["profile"] = "sample"
     lines = [f"{CLASS_NAMES[label]},{wnid}" for wnid, label in WNIDS.items()]
     (tmp_path / "few.csv").write_text("\n".join(["class,wnid", *lines]))
-    params["classes"] = str(tmp_path / "few.csv")
+    params["profiles"]["sample"]["classes"] = str(tmp_path / "few.csv")
     params["runtime"] |= {"device": "cpu", "workers": 1, "mirror": (tmp_path / "mirror").as_uri()}
     # What is drawn at random matches nothing well.
     params["segment"]["grounding_dino"] |= {"box_threshold": 0.0, "keep": "best", "precision": "float32"}

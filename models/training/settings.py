@@ -230,7 +230,7 @@ class RecipeSettings(Settings):
 
 
 def named_classes(recipe: RecipeSettings) -> list[str]:
-    """Every class that a recipe's `background.by` and `background.p` name, once, in the order of their first mention."""
+    """Every class that a recipe's `background.by` and `background.p` name, once, as they are first mentioned."""
     part = recipe.background
     named: list[str] = []
     if part is not None and isinstance(part.by, dict):

@@ -33,7 +33,6 @@ from bgdata.compose.settings import RenderSettings
 from bgdata.ingest.ilsvrc import find_tree, list_candidates
 from bgdata.ingest.photos import GIVEN_MASKS, PHOTOS, ingest_photos
 from bgdata.ingest.settings import IngestSettings
-from bgdata.labels import CLASS_COUNT
 from bgdata.shards import ImageSet, Row
 from bgdata.synthetic.tree import write_ilsvrc_tree
 from models.classifiers.classifier import build_classifier
@@ -160,7 +159,8 @@ def _endless(epoch: Callable[[int], Iterator[Any]]) -> Iterator[Any]:
 
 
 def _stepper(recipe: Recipe, settings: LoopSettings) -> Callable[[Batch], None]:
-    classifier = build_classifier(settings.arch, input_size=settings.size).train()
+    classes = recipe.data.targets.shape[1]
+    classifier = build_classifier(settings.arch, input_size=settings.size, classes=classes).train()
     optimizer = build_optimizer(classifier, settings, backbone_lr=1.0)
     precision = resolve_precision("auto", CPU)
 
@@ -199,6 +199,8 @@ class Published(Dataset):
 
     def __init__(self, sets: Path, files: Path, settings: LoopSettings) -> None:
         self._rows = _unpack(sets, files)
+        with ImageSet(sets / "original", rows=()) as images:
+            self._classes = len(images.classes)
         self._files = files
         self._batch = settings.batch_size
         self._rng = np.random.default_rng(0)
@@ -231,7 +233,7 @@ class Published(Dataset):
         """The batches of an epoch."""
         order = torch.Generator().manual_seed(epoch)
         for images, labels in DataLoader(self, self._batch, shuffle=True, drop_last=True, generator=order):
-            yield Batch(images, torch.eye(CLASS_COUNT)[labels], labels, labels)
+            yield Batch(images, torch.eye(self._classes)[labels], labels, labels)
 
 
 def _mask_by_contours(foreground: np.ndarray) -> np.ndarray:

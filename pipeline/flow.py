@@ -4,6 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
+from bgdata.classes import check_same, read_class_list
 from bgdata.shards import MANIFEST, write_text_whole
 from bgdata.sheets.sheet import draw_sheet
 from bgdata.sources import open_sources
@@ -52,6 +53,8 @@ def _measure(recipe: str, checkpoint: Path, scores: Path, work: Path, *, seed: i
         )
         for split in ("train", "val")
     }
+    known = read_class_list(record.get("class_list"), where=str(checkpoint))
+    check_same({str(checkpoint): known, str(SETS): swaps["val"].classes})
     embedded = {split: embed_swaps(backbone, head, found, seed=seed) for split, found in swaps.items()}
     rows = sheet_rows(backbone, head, swaps["val"], embedded["val"], count=_PICTURED, seed=seed)
     title = f"{recipe}: embeddings on other backgrounds"

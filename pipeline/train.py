@@ -9,11 +9,12 @@ from pathlib import Path
 
 import torch
 
+from bgdata.classes import check_same, read_class_list
 from bgdata.shards import MANIFEST, write_csv, write_text_whole
 from models.classifiers.checkpoints import load_classifier, save_classifier
 from models.devices import resolve_device, resolve_precision
 from models.training.distributed import first_ones, is_first, process_group
-from models.training.recipes import sets_read
+from models.training.recipes import class_lists, sets_read
 from models.training.run import Run, Stored
 from models.training.settings import TrainJob
 from models.training.train import train_recipe
@@ -65,13 +66,16 @@ def _train(
     precision = resolve_precision(job.train.precision, device)
     state = work / f"seed-{seed}"
     state.mkdir(exist_ok=True)
-    classifier, _ = load_classifier(start)
+    classifier, begun = load_classifier(start)
+    stored = Stored(SETS, pixel_cache(), runtime()["workers"])
+    begun_with = {str(start): read_class_list(begun.get("class_list"), where=str(start))}
+    classes = check_same(begun_with | class_lists(job.recipe, stored))
     history, parameters = train_recipe(
         classifier,
         job.recipe,
         job.train,
         Run(seed, device, precision, state),
-        Stored(SETS, pixel_cache(), runtime()["workers"]),
+        stored,
     )
     if not is_first():
         return
@@ -85,6 +89,7 @@ def _train(
             "data": {name: file_sha256(path) for name, path in (manifests | {"start": start}).items()},
             "parameters": parameters,
             "seed": seed,
+            "class_list": classes.to_record(),
             "device": device.type,
             "precision": str(precision).removeprefix("torch."),
         },

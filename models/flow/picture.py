@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 
-from bgdata.labels import CLASS_NAMES
 from bgdata.sheets.sheet import Colour, SheetRow
 from models.classifiers.classifier import Classifier
 from models.flow.diagnostics import Embedded, spread
@@ -92,7 +91,7 @@ def sheet_rows(
             ImageCell(copies[0], f"one of {_COPIES} others"),
             MapCell(everywhere, placed, limits, "all photos of val in grey"),
         )
-        rows.append(SheetRow(f"{CLASS_NAMES[swaps.labels[place]]} ({swaps.ids[place]})", cells))
+        rows.append(SheetRow(f"{swaps.classes.names[swaps.labels[place]]} ({swaps.ids[place]})", cells))
     return rows
 
 

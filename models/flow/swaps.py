@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Int64, UInt8
 
+from bgdata.classes import ClassList, check_same
 from bgdata.compose.paste import paste_foreground
 from bgdata.errors import InputError
 from bgdata.pixels import ImageSource, load_masks, load_pixels
@@ -30,6 +31,7 @@ class Swaps:
     masks: Bool[np.ndarray, "n s s"]
     backgrounds: UInt8[np.ndarray, "m s s 3"]
     own: Int64[np.ndarray, " n"]
+    classes: ClassList
 
     def draw(self, place: int, count: int, *, seed: int) -> Int64[np.ndarray, " c"]:
         """`count` random backgrounds for the photo at `place`, never its own, by (seed, id): more continue fewer."""
@@ -57,8 +59,9 @@ def open_swaps(
 
     Of each every k-th, so that there are no more than `most` (None: all). In memory, or mapped from `folder`.
 
-    Raises InputError where there are fewer than two photos or backgrounds.
+    Raises InputError where there are fewer than two photos or backgrounds, or the sets differ in their classes.
     """
+    classes = check_same({str(sources[name].folder): sources[name].classes for name in SETS_READ})
     originals, masks, behind = (sources[name] for name in SETS_READ)
     masked = {row.id for row in masks.split(split)}
     rows = _thinned([row for row in originals.split(split) if row.id in masked], most)
@@ -78,6 +81,7 @@ def open_swaps(
         load_masks(masks, masks.by_id(row.id for row in rows), **place("fg_mask")),
         load_pixels(behind, background_rows, **place("only_bg_t")),
         np.array([index.get(row.id, -1) for row in rows], np.int64),
+        classes,
     )
 
 

@@ -5,9 +5,9 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from bgdata.labels import CLASS_COUNT, CLASS_FOLDERS, CLASS_NAMES
+from bgdata.classes import ClassList
 from bgdata.randomness import seeded_order
-from models.training.data import Backgrounds
+from models.training.data import Backgrounds, label_of
 from models.training.parts import Part, Predict
 
 # The share of a class's backgrounds that is classified after each epoch.
@@ -31,7 +31,8 @@ class AdaptiveChance(Chance):
     """
 
     def __init__(self, backgrounds: Backgrounds, *, seed: int) -> None:
-        super().__init__(torch.zeros(CLASS_COUNT, dtype=torch.float64))
+        super().__init__(torch.zeros(len(backgrounds.classes), dtype=torch.float64))
+        self.classes = backgrounds.classes
         self.pixels = backgrounds.pixels
         order = np.array(seeded_order(seed, backgrounds.ids, "adaptive p"))
         self.samples = {}
@@ -46,7 +47,7 @@ class AdaptiveChance(Chance):
 
     def figures(self) -> dict[str, float]:
         """The probability of each class in the epoch to come."""
-        return {f"p_{folder}": float(p) for folder, p in zip(CLASS_FOLDERS, self.by_class, strict=True)}
+        return {f"p_{folder}": float(p) for folder, p in zip(self.classes.folders, self.by_class, strict=True)}
 
     def get_extra_state(self) -> Tensor:
         """For the state of a killed training."""
@@ -57,7 +58,13 @@ class AdaptiveChance(Chance):
         self.by_class = state.clone()
 
 
-def fixed_chance(p: float | dict[str, float]) -> Chance:
-    """One probability for all classes, or each its own; 0 for classes that are not named."""
-    by_class = [p.get(name, 0.0) for name in CLASS_NAMES] if isinstance(p, dict) else [p] * CLASS_COUNT
-    return Chance(torch.tensor(by_class, dtype=torch.float64))
+def fixed_chance(p: float | dict[str, float], *, classes: ClassList) -> Chance:
+    """One probability for all classes, or each its own; 0 for classes that are not named.
+
+    Raises InputError where `p` names a class that is none of `classes`.
+    """
+    shares = p if isinstance(p, dict) else dict.fromkeys(classes.names, p)
+    by_class = torch.zeros(len(classes), dtype=torch.float64)
+    for name, share in shares.items():
+        by_class[label_of(name, classes, setting="background.p")] = share
+    return Chance(by_class)

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from bgdata.classes import ClassList
 from bgdata.errors import InputError
-from bgdata.labels import CLASS_COUNT, CLASS_NAMES
 from bgdata.randomness import image_generator
-from models.training.data import Backgrounds
+from models.training.data import Backgrounds, label_of
 from models.training.settings import By
 
 # (indices of images, their labels, a number in [0, 1) drawn for each) -> positions of backgrounds
@@ -16,14 +16,13 @@ Choice = Callable[
     [Int64[np.ndarray, " b"], Int64[np.ndarray, " b"], Float64[np.ndarray, " b"]], Int64[np.ndarray, " b"]
 ]
 
-# The pools that an image draws from: the backgrounds of each class, and all of them.
-_ALL = CLASS_COUNT
-
 
 class OtherPhotos:
     """The background of another photo, never the image's own; the class of an image decides what is likely.
 
-    Raises InputError where images of a class that occurs have no such background.
+    The pools that an image draws from are the backgrounds of each class, and (the last) all of them.
+
+    Raises InputError where images of a class that occurs have no such background, or `by` names an unknown class.
     """
 
     def __init__(self, backgrounds: Backgrounds, by: By, *, image_labels: Int64[np.ndarray, " n"]) -> None:
@@ -31,12 +30,13 @@ class OtherPhotos:
         count = len(self.labels)
         by_class = np.argsort(self.labels, kind="stable")
         self.members = np.concatenate((by_class, np.arange(count)))
-        self.sizes = np.append(np.bincount(self.labels, minlength=CLASS_COUNT), count)
+        self.sizes = np.append(np.bincount(self.labels, minlength=len(backgrounds.classes)), count)
         self.starts = np.cumsum(self.sizes) - self.sizes
         self.place = np.empty(count, np.int64)  # of each background among those of its class
         self.place[by_class] = np.arange(count) - self.starts[self.labels[by_class]]
-        weights = pool_weights(by, self.sizes[:CLASS_COUNT])
-        _check_pools(weights, self.sizes, np.unique(image_labels))
+        self.everyone = len(backgrounds.classes)
+        weights = pool_weights(by, self.sizes[: self.everyone], classes=backgrounds.classes)
+        _check_pools(weights, self.sizes, np.unique(image_labels), backgrounds.classes)
         reached = np.cumsum(weights, 1)
         self.reached = reached / np.maximum(reached[:, -1:], np.finfo(np.float64).tiny)
 
@@ -49,10 +49,10 @@ class OtherPhotos:
         below = np.where(pool > 0, reached[rows, pool - 1], 0.0)
         draws = (draws - below) / (reached[rows, pool] - below)
         own = self.own[indices]
-        inside = (own >= 0) & ((pool == _ALL) | (self.labels[own] == pool))
+        inside = (own >= 0) & ((pool == self.everyone) | (self.labels[own] == pool))
         size = self.sizes[pool] - inside
         found = np.minimum((draws * size).astype(np.int64), size - 1)
-        found += inside & (found >= np.where(pool == _ALL, own, self.place[own]))
+        found += inside & (found >= np.where(pool == self.everyone, own, self.place[own]))
         return self.members[self.starts[pool] + found]
 
 
@@ -110,35 +110,43 @@ class BatchMates:
         return self.own[mates[inverse]]
 
 
-def pool_weights(by: By, counts: Int64[np.ndarray, " k"]) -> Float64[np.ndarray, "k pools"]:
+def pool_weights(by: By, counts: Int64[np.ndarray, " k"], *, classes: ClassList) -> Float64[np.ndarray, "k pools"]:
     """How likely an image of each class (rows) draws from the backgrounds of each class, or (last column) from all.
 
     `counts`: how many backgrounds each class has.
+
+    Raises InputError where `by` names a class that is none of `classes`.
     """
-    weights = np.zeros((CLASS_COUNT, CLASS_COUNT + 1))
+    weights = np.zeros((len(classes), len(classes) + 1))
     if by == "same_class":
         np.fill_diagonal(weights, 1)
     elif by == "other_class":
-        weights[:, :_ALL] = counts * (1 - np.eye(CLASS_COUNT))
+        weights[:, :-1] = counts * (1 - np.eye(len(classes)))
     else:
-        weights[:, _ALL] = 1
+        weights[:, -1] = 1
     for name, row in (by if isinstance(by, dict) else {}).items():
-        weights[CLASS_NAMES.index(name)] = [*(row.get(other, 0.0) for other in CLASS_NAMES), 0.0]
+        label = label_of(name, classes, setting="background.by")
+        weights[label] = 0
+        for other, weight in row.items():
+            weights[label, label_of(other, classes, setting=f"background.by.{name}")] = weight
     return weights
 
 
 def _check_pools(
-    weights: Float64[np.ndarray, "k pools"], sizes: Int64[np.ndarray, " pools"], labels: Int64[np.ndarray, " c"]
+    weights: Float64[np.ndarray, "k pools"],
+    sizes: Int64[np.ndarray, " pools"],
+    labels: Int64[np.ndarray, " c"],
+    classes: ClassList,
 ) -> None:
-    if sizes[_ALL] < 2:
+    if sizes[-1] < 2:
         raise InputError("dynamic replacement needs at least two backgrounds: raise render.per_class.train")
     for label in labels:
         lacking = [
-            CLASS_NAMES[pool] for pool in np.flatnonzero(weights[label, :_ALL]) if sizes[pool] <= (pool == label)
+            classes.names[pool] for pool in np.flatnonzero(weights[label, :-1]) if sizes[pool] <= (pool == label)
         ]
         if lacking or not weights[label].any():
             raise InputError(
-                f"an image of class {CLASS_NAMES[label]} should get the background of another photo of class "
+                f"an image of class {classes.names[label]} should get the background of another photo of class "
                 f"{lacking[0] if lacking else 'any but its own'}, and there is none: raise render.per_class.train, or "
                 "change background.by"
             )

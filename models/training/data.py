@@ -8,10 +8,14 @@ import torch
 from jaxtyping import Bool, Float32, Int64, UInt8
 from torch import Tensor
 
-from bgdata.labels import CLASS_COUNT
+from bgdata.classes import ClassList
+from bgdata.errors import InputError
 from bgdata.pixels import PackedMasks
 from bgdata.shards import Row
 from models.training.parts import UNKNOWN, Drawn
+
+# Classes that a sentence names at most.
+_LISTED = 20
 
 
 @dataclass(frozen=True)
@@ -43,14 +47,15 @@ class TrainingData:
 class Backgrounds:
     """The tiled backgrounds (`only_bg_t`) of the photos, at rest.
 
-    `labels` and `ids` are those of their photos. `own[i]` is where the background of training image i's photo lies
-    (-1: nowhere), which the image never gets.
+    `labels` and `ids` are those of their photos, labels being places in `classes`. `own[i]` is where the background of
+    training image i's photo lies (-1: nowhere), which the image never gets.
     """
 
     pixels: UInt8[np.ndarray, "m s s 3"]
     labels: Int64[np.ndarray, " m"]
     ids: Sequence[str]
     own: Int64[np.ndarray, " n"]
+    classes: ClassList
 
 
 def as_batch(pixels: UInt8[np.ndarray, "b s s 3"]) -> UInt8[Tensor, "b 3 s s"]:
@@ -63,12 +68,12 @@ def at_rest(images: UInt8[Tensor, "b 3 s s"]) -> UInt8[np.ndarray, "b s s 3"]:
     return images.permute(0, 2, 3, 1).numpy()
 
 
-def soft_labels(rows: Sequence[Row]) -> Float32[Tensor, "n k"]:
-    """`lam * onehot(label) + (1 - lam) * onehot(partner_label)` for mixed images, else one-hot.
+def soft_labels(rows: Sequence[Row], count: int) -> Float32[Tensor, "n {count}"]:
+    """`lam * onehot(label) + (1 - lam) * onehot(partner_label)` for mixed images, else one-hot; of `count` classes.
 
     Source: mixup (Zhang et al. 2018), eq. 1.
     """
-    targets = torch.zeros(len(rows), CLASS_COUNT)
+    targets = torch.zeros(len(rows), count)
     for target, row in zip(targets, rows, strict=True):
         lam = float(row.extra.get("lam") or 1)
         target[row.label] += lam
@@ -83,3 +88,14 @@ def background_labels(rows: Sequence[Row]) -> Int64[np.ndarray, " n"]:
         UNKNOWN if "partner_label" in row.extra else row.extra.get("background_label") or row.label for row in rows
     )
     return np.array([int(label) for label in known], np.int64)
+
+
+def label_of(name: str, classes: ClassList, *, setting: str) -> int:
+    """The label of a class that a setting names.
+
+    Raises InputError that names the setting and the classes known.
+    """
+    if name not in classes.names:
+        known = ", ".join(classes.names[:_LISTED]) + (" ..." if len(classes) > _LISTED else "")
+        raise InputError(f"{setting} names the class {name!r}, and {classes.name} has {known}: correct it")
+    return classes.names.index(name)

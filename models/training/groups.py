@@ -5,7 +5,6 @@ import torch.nn.functional as F  # noqa: N812  # the name that everyone knows it
 from jaxtyping import Float32, Float64, Int64
 from torch import Tensor
 
-from bgdata.labels import CLASS_COUNT
 from models.training.distributed import average
 from models.training.losses import BaseLoss
 from models.training.parts import UNKNOWN, Batch
@@ -14,7 +13,7 @@ from models.training.parts import UNKNOWN, Batch
 class GroupDRO(BaseLoss):
     """The loss of each group, weighted by q; q rises with its group's loss.
 
-    A group is (class, class of the background): 81, and one more a class for backgrounds that nobody knows. Source:
+    A group is (class, class of the background), and one more a class for backgrounds that nobody knows. Source:
     Sagawa et al. 2020, algorithm 1, over the groups of a batch at once as their code does it: q_g is multiplied by
     exp(step * loss_g) where the batch shows g, q is brought to sum 1, and the loss is the sum of q_g * loss_g. Without
     their adjustment for the size of groups. They draw each group equally often (`balance: groups`): q rises only
@@ -24,7 +23,7 @@ class GroupDRO(BaseLoss):
     log_weights: Float64[Tensor, " g"]
     met: Tensor
 
-    def __init__(self, *, step: float, label_smoothing: float, classes: int = CLASS_COUNT) -> None:
+    def __init__(self, *, step: float, label_smoothing: float, classes: int) -> None:
         super().__init__(label_smoothing=label_smoothing)
         self.step = step
         self.classes = classes

@@ -40,11 +40,11 @@ class Objective(Part):
         return loss
 
 
-def build_objective(recipe: RecipeSettings, settings: LoopSettings) -> Objective:
-    """The objective that a recipe's settings name."""
+def build_objective(recipe: RecipeSettings, settings: LoopSettings, *, classes: int) -> Objective:
+    """The objective that a recipe's settings name, for so many classes."""
     base = BaseLoss(label_smoothing=settings.label_smoothing)
     if recipe.group_dro is not None:
-        base = GroupDRO(step=recipe.group_dro.step, label_smoothing=settings.label_smoothing)
+        base = GroupDRO(step=recipe.group_dro.step, label_smoothing=settings.label_smoothing, classes=classes)
     penalties: list[Penalty] = []
     if recipe.penalty is not None:
         penalties.append(build_penalty(recipe.penalty))

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 from torch import nn
 
+from bgdata.classes import ClassList, check_same
 from bgdata.pixels import load_packed_masks, load_pixels
 from bgdata.shards import ImageSet
 from models.evaluation.accuracy import labels_of
@@ -49,18 +50,32 @@ def sets_read(recipe: RecipeSettings) -> list[str]:
     return sorted({"original", recipe.data} | {name for name, is_read in needed.items() if is_read})
 
 
+def class_lists(recipe: RecipeSettings, stored: Stored) -> dict[str, ClassList]:
+    """The list of classes of each set that a recipe reads, by the set's folder.
+
+    Raises InputError where a set is not there.
+    """
+    lists = {}
+    for name in sets_read(recipe):
+        with ImageSet(stored.sets / name, rows=()) as images:
+            lists[str(images.folder)] = images.classes
+    return lists
+
+
 def open_recipe(recipe: RecipeSettings, settings: LoopSettings, stored: Stored, *, seed: int) -> Recipe:
     """The parts of a recipe over its data, decoded at `settings.size` pixels.
 
-    Raises InputError where a set is not there, or lacks a photo's mask.
+    Raises InputError where a set is not there or lacks a photo's mask, where the sets differ in their classes, or the
+    recipe names one that they lack.
     """
-    data = _open_data(recipe, stored, size=settings.size)
+    classes = check_same(class_lists(recipe, stored))
+    data = _open_data(recipe, stored, classes=classes, size=settings.size)
     return Recipe(
         data,
         balanced(data) if recipe.balance == "groups" else shuffled(data),
-        open_treatment(recipe, stored, labels=data.labels, size=settings.size, seed=seed),
+        open_treatment(recipe, stored, classes=classes, labels=data.labels, size=settings.size, seed=seed),
         open_mixer(recipe.mixer),
-        build_objective(recipe, settings),
+        build_objective(recipe, settings, classes=len(classes)),
         build_averaging(recipe.averaging),
         backbone_lr=recipe.backbone_lr,
     )
@@ -77,7 +92,7 @@ def _needs_masks(recipe: RecipeSettings) -> bool:
     return any((recipe.background, recipe.penalty, recipe.consistency, recipe.flow))
 
 
-def _open_data(recipe: RecipeSettings, stored: Stored, *, size: int) -> TrainingData:
+def _open_data(recipe: RecipeSettings, stored: Stored, *, classes: ClassList, size: int) -> TrainingData:
     with ImageSet(stored.sets / recipe.data) as images:
         rows = images.split("train")
         pixels = load_pixels(images, rows, size=size, label=f"decode {recipe.data}", **stored.decoding(recipe.data))
@@ -91,4 +106,4 @@ def _open_data(recipe: RecipeSettings, stored: Stored, *, size: int) -> Training
                 label="decode fg_mask",
                 **stored.decoding("fg_mask"),
             )
-    return TrainingData(pixels, soft_labels(rows), background_labels(rows), masks)
+    return TrainingData(pixels, soft_labels(rows, len(classes)), background_labels(rows), masks)

@@ -5,7 +5,6 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
-from bgdata.labels import CLASS_NAMES
 from bgdata.settings import Settings
 
 SETS = (
@@ -27,7 +26,8 @@ REPLACEABLE = ("original", "mixed_same", "mixed_rand", "mixed_next", "only_fg")
 INIT = "init"
 
 Share = Annotated[float, Field(ge=0, le=1)]
-ClassName = Literal[CLASS_NAMES]  # type: ignore[valid-type]  # as SETS below: the names stand in one place
+# Of the list of classes that the data have; who opens them checks it.
+ClassName = Annotated[str, StringConstraints(min_length=1)]
 Pattern = Annotated[str, StringConstraints(min_length=1)]
 
 
@@ -227,6 +227,17 @@ class RecipeSettings(Settings):
         if self.adapter is not None and self.tuned != "all":
             raise ValueError("adapter trains itself and the head: leave out tuned")
         return self
+
+
+def named_classes(recipe: RecipeSettings) -> list[str]:
+    """Every class that a recipe's `background.by` and `background.p` name, once, as they are first mentioned."""
+    part = recipe.background
+    named: list[str] = []
+    if part is not None and isinstance(part.by, dict):
+        named += [*part.by, *(other for weights in part.by.values() for other in weights)]
+    if part is not None and isinstance(part.p, dict):
+        named += part.p
+    return list(dict.fromkeys(named))
 
 
 class LoopSettings(Settings):

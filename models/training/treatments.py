@@ -3,6 +3,7 @@
 import numpy as np
 from jaxtyping import Int64
 
+from bgdata.classes import ClassList
 from bgdata.pixels import load_pixels
 from bgdata.shards import ImageSet
 from models.evaluation.accuracy import labels_of
@@ -23,11 +24,18 @@ def reads_backgrounds(recipe: RecipeSettings) -> bool:
 
 
 def open_treatment(
-    recipe: RecipeSettings, stored: Stored, *, labels: Int64[np.ndarray, " n"], size: int, seed: int
+    recipe: RecipeSettings,
+    stored: Stored,
+    *,
+    classes: ClassList,
+    labels: Int64[np.ndarray, " n"],
+    size: int,
+    seed: int,
 ) -> Treatment:
     """The treatment of the backgrounds of images with these labels; with twins for the parts that compare.
 
-    Raises InputError where a set is not there, or lacks the backgrounds that the recipe asks for.
+    Raises InputError where a set is not there or lacks the backgrounds that the recipe asks for, or the recipe names
+    a class that is none of `classes`.
     """
     with ImageSet(stored.sets / recipe.data) as images:
         ids = [row.id for row in images.split("train")]
@@ -36,13 +44,15 @@ def open_treatment(
         backgrounds = _open_backgrounds(stored, ids, size=size)
     treat = Treatment()
     if recipe.background is not None:
-        treat = _open_change(recipe.background, backgrounds, ids, labels, seed=seed)
+        treat = _open_change(recipe.background, backgrounds, ids, labels, classes=classes, seed=seed)
     if recipe.consistency is None and recipe.flow is None:
         return treat
     assert backgrounds is not None, "all others read them"
     return Twins(
         treat,
-        Replacement(backgrounds, OtherPhotos(backgrounds, "any_class", image_labels=labels), fixed_chance(1.0)),
+        Replacement(
+            backgrounds, OtherPhotos(backgrounds, "any_class", image_labels=labels), fixed_chance(1.0, classes=classes)
+        ),
     )
 
 
@@ -52,14 +62,15 @@ def _open_change(
     ids: list[str],
     labels: Int64[np.ndarray, " n"],
     *,
+    classes: ClassList,
     seed: int,
 ) -> Change:
     by, p = settings.by, settings.p
     assert p != "train.p", "the config stage puts a number there"
     if by == "blur" and p != "adaptive":
-        return Blur(fixed_chance(p))
+        return Blur(fixed_chance(p, classes=classes))
     assert backgrounds is not None, "all others read them"
-    chance = AdaptiveChance(backgrounds, seed=seed) if p == "adaptive" else fixed_chance(p)
+    chance = AdaptiveChance(backgrounds, seed=seed) if p == "adaptive" else fixed_chance(p, classes=classes)
     if by == "blur":
         return Blur(chance)
     choose: Choice = BatchMates(backgrounds) if by == "batch" else OtherPhotos(backgrounds, by, image_labels=labels)
@@ -74,4 +85,4 @@ def _open_backgrounds(stored: Stored, ids: list[str], *, size: int) -> Backgroun
         pixels = load_pixels(images, rows, size=size, label="decode only_bg_t", **stored.decoding("only_bg_t"))
     place = {row.id: index for index, row in enumerate(rows)}
     own = np.array([place.get(photo, -1) for photo in ids], np.int64)
-    return Backgrounds(pixels, labels_of(rows), [row.id for row in rows], own)
+    return Backgrounds(pixels, labels_of(rows), [row.id for row in rows], own, images.classes)

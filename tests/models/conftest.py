@@ -5,14 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bgdata.classes import ClassList
 from bgdata.compose.variants import FG_MASK, VARIANTS
 from bgdata.io import encode_jpeg, encode_mask
-from bgdata.labels import CLASS_COUNT, IN9
+from bgdata.labels import IN9
 from bgdata.shards import Row, finish_set, shard_name, write_shard
 
 SIDE = 48
 PER_CLASS = {"train": 4, "val": 2}
-COLOURS = np.random.default_rng(5).integers(0, 256, (CLASS_COUNT, 3)).astype(np.uint8)
+COLOURS = np.random.default_rng(5).integers(0, 256, (12, 3)).astype(np.uint8)
 
 
 def draw_photo(label: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -23,32 +24,37 @@ def draw_photo(label: int, rng: np.random.Generator) -> tuple[np.ndarray, np.nda
     return np.where(mask[..., None], COLOURS[label], background), mask, background
 
 
-def write_set(folder: Path, members: list[tuple[Row, bytes]], columns: tuple[str, ...] = ()) -> None:
+def write_set(
+    folder: Path, members: list[tuple[Row, bytes]], columns: tuple[str, ...] = (), *, classes: ClassList = IN9
+) -> None:
     for split in sorted({row.split for row, _ in members}):
         write_shard(folder, shard_name(split, 0), [member for member in members if member[0].split == split])
-    finish_set(folder, classes=IN9, columns=columns)
+    finish_set(folder, classes=classes, columns=columns)
 
 
 @pytest.fixture(scope="session")
 def sets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All variants, the masks, and a mixup set."""
-    root = tmp_path_factory.mktemp("sets")
+    return write_sets(tmp_path_factory.mktemp("sets"), IN9)
+
+
+def write_sets(root: Path, classes: ClassList) -> Path:
+    """All variants, the masks, and a mixup set, of up to 12 classes."""
     rng = np.random.default_rng(0)
     members: dict[str, list[tuple[Row, bytes]]] = {name: [] for name in (*VARIANTS, FG_MASK, "mixup")}
     for split, per_class in PER_CLASS.items():
-        for label in range(CLASS_COUNT):
+        for label in range(len(classes)):
             for number in range(per_class):
                 image, mask, background = draw_photo(label, rng)
                 photo = f"n{label:08d}_{split}{number}"
                 for name, found in members.items():
                     if name == "mixup" and split == "val":
                         continue
-                    soft = {"partner": "any", "partner_label": str((label + number) % CLASS_COUNT), "lam": "0.75"}
-                    row = Row(
-                        photo, split, label, "n0", IN9.member_name(label, photo), extra=soft if name == "mixup" else {}
-                    )
+                    soft = {"partner": "any", "partner_label": str((label + number) % len(classes)), "lam": "0.75"}
+                    extra = soft if name == "mixup" else {}
+                    row = Row(photo, split, label, "n0", classes.member_name(label, photo), extra=extra)
                     pixels = background if name.startswith("only_bg") else image
                     found.append((row, encode_mask(mask) if name == FG_MASK else encode_jpeg(pixels, 95)))
     for name, found in members.items():
-        write_set(root / name, found, ("partner", "partner_label", "lam") if name == "mixup" else ())
+        write_set(root / name, found, ("partner", "partner_label", "lam") if name == "mixup" else (), classes=classes)
     return root

@@ -26,7 +26,7 @@ LORA = AdapterSettings(kind="lora", layers=[r"layer4\..*conv2"], rank=2, alpha=1
 
 
 def classifier_of(seed: int = 1) -> Classifier:
-    return build_classifier("resnet10", input_size=32, seed=seed)
+    return build_classifier("resnet10", input_size=32, classes=9, seed=seed)
 
 
 def weights(classifier: Classifier) -> dict[str, torch.Tensor]:

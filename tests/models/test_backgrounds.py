@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torchvision.transforms.v2.functional import gaussian_blur
 
 from bgdata.errors import InputError
-from bgdata.labels import CLASS_COUNT, CLASS_NAMES
+from bgdata.labels import CLASS_COUNT, CLASS_NAMES, IN9
 from models.training import loop
 from models.training.backgrounds import Blur, Change, Replacement, Twins, blur_background
 from models.training.chances import AdaptiveChance, fixed_chance
@@ -39,7 +39,7 @@ def photos(side: int = 4) -> tuple[Backgrounds, np.ndarray, np.ndarray]:
     masks = np.zeros((count, side, side), bool)
     masks[:, 0] = True
     pixels = np.broadcast_to(values, (count, side, side, 3)).copy()
-    return Backgrounds(pixels, order // PER_CLASS, [f"photo {number}" for number in order], own), images, masks
+    return Backgrounds(pixels, order // PER_CLASS, [f"photo {number}" for number in order], own, IN9), images, masks
 
 
 def image_labels() -> np.ndarray:
@@ -98,7 +98,9 @@ def test_p_0_leaves_each_batch(sets: Path, tmp_path: Path, by: Any) -> None:
 @pytest.mark.parametrize("by", BY, ids=str)
 def test_p_1_never_shows_an_own_background(by: Any) -> None:
     backgrounds, _, _ = photos()
-    indices, shown, last = shown_backgrounds(Replacement(backgrounds, chosen_by(by, backgrounds), fixed_chance(1.0)))
+    indices, shown, last = shown_backgrounds(
+        Replacement(backgrounds, chosen_by(by, backgrounds), fixed_chance(1.0, classes=IN9))
+    )
     assert (shown != backgrounds.own[indices]).all()
     assert (last.background_labels.numpy() == backgrounds.labels[last.images[:, 0, 1, 0].numpy()]).all()
 
@@ -118,7 +120,7 @@ def test_each_background_of_an_allowed_class_is_shown_and_no_other(
     by: Any, allowed: Callable[[int, int], bool]
 ) -> None:
     backgrounds, _, _ = photos()
-    treat = Replacement(backgrounds, chosen_by(by, backgrounds), fixed_chance(1.0))
+    treat = Replacement(backgrounds, chosen_by(by, backgrounds), fixed_chance(1.0, classes=IN9))
     indices, shown, _ = shown_backgrounds(treat, epochs=400)
     for image, label in enumerate(image_labels()):
         others = [position for position, other in enumerate(backgrounds.labels) if allowed(int(label), int(other))]
@@ -159,7 +161,7 @@ def test_a_few_choices_are_those_of_the_seed_and_the_id() -> None:
     )
     assert (few.table == again.table[::-1]).all()
     assert (few.table != FewPhotos(choose, ids, image_labels=labels, count=4, seed=4).table).any()
-    indices, shown, _ = shown_backgrounds(Replacement(backgrounds, few, fixed_chance(1.0)))
+    indices, shown, _ = shown_backgrounds(Replacement(backgrounds, few, fixed_chance(1.0, classes=IN9)))
     for image, row in enumerate(few.table):
         assert set(shown[indices == image]) == set(row)
 
@@ -180,7 +182,7 @@ def test_a_batch_passes_its_backgrounds_round(seed: int, count: int) -> None:
 def test_the_share_that_is_replaced_is_p_of_the_class_and_the_input_stays() -> None:
     backgrounds, images, masks = photos()
     choose = OtherPhotos(backgrounds, "any_class", image_labels=image_labels())
-    treat = Replacement(backgrounds, choose, fixed_chance({"dog": 0.3, "fish": 1.0}))
+    treat = Replacement(backgrounds, choose, fixed_chance({"dog": 0.3, "fish": 1.0}, classes=IN9))
     indices, shown, _ = shown_backgrounds(treat, epochs=300)
     replaced, labels = shown != backgrounds.own[indices], image_labels()[indices]
     assert abs(replaced[labels == 0].mean() - 0.3) < 0.05
@@ -204,7 +206,9 @@ def test_the_share_that_is_replaced_is_p_of_the_class_and_the_input_stays() -> N
 )
 def test_backgrounds_that_are_not_there_are_a_sentence(by: Any, labels: list[int], message: str) -> None:
     count = len(labels)
-    backgrounds = Backgrounds(np.zeros((count, 2, 2, 3), np.uint8), np.array(labels), ["a"] * count, np.arange(count))
+    backgrounds = Backgrounds(
+        np.zeros((count, 2, 2, 3), np.uint8), np.array(labels), ["a"] * count, np.arange(count), IN9
+    )
     with pytest.raises(InputError, match=message):
         OtherPhotos(backgrounds, by, image_labels=np.array(labels))
 
@@ -217,9 +221,9 @@ def test_a_batch_needs_each_photos_background() -> None:
 
 def test_weights_of_pools() -> None:
     counts = np.arange(CLASS_COUNT)
-    assert (pool_weights("any_class", counts)[:, -1] == 1).all()
-    assert (pool_weights("other_class", counts)[2] == [0, 1, 0, 3, 4, 5, 6, 7, 8, 0]).all()
-    assert (pool_weights(PAIRS, counts)[[0, 2]] == [[0, 3, 0, 0, 0, 0, 0, 0, 1, 0], [0] * 9 + [1]]).all()
+    assert (pool_weights("any_class", counts, classes=IN9)[:, -1] == 1).all()
+    assert (pool_weights("other_class", counts, classes=IN9)[2] == [0, 1, 0, 3, 4, 5, 6, 7, 8, 0]).all()
+    assert (pool_weights(PAIRS, counts, classes=IN9)[[0, 2]] == [[0, 3, 0, 0, 0, 0, 0, 0, 1, 0], [0] * 9 + [1]]).all()
 
 
 @given(seed=st.integers(0, 1000), count=st.integers(1, 3), height=st.integers(8, 12), width=st.integers(8, 12))
@@ -248,7 +252,7 @@ def test_blur_changes_backgrounds_alone() -> None:
     images = np.random.default_rng(0).integers(0, 256, (27, 8, 8, 3), np.uint8)
     masks = np.random.default_rng(1).random((27, 8, 8)) < 0.5
     batch = drawn(images, masks, np.arange(27))
-    treated = Blur(fixed_chance(1.0))(batch, generator())
+    treated = Blur(fixed_chance(1.0, classes=IN9))(batch, generator())
     changed = (treated.images != batch.images).any(1, keepdim=True)
     assert not (changed & batch.masks).any()
     assert changed[~batch.masks].float().mean() > 0.9
@@ -258,9 +262,9 @@ def test_blur_changes_backgrounds_alone() -> None:
 def test_a_twin_differs_in_its_background_alone_and_leaves_the_treated_images() -> None:
     backgrounds, images, masks = photos()
     choose = OtherPhotos(backgrounds, "any_class", image_labels=image_labels())
-    treat = Replacement(backgrounds, choose, fixed_chance(0.5))
+    treat = Replacement(backgrounds, choose, fixed_chance(0.5, classes=IN9))
     batch = drawn(images, masks, np.arange(27))
-    doubled = Twins(treat, Replacement(backgrounds, choose, fixed_chance(1.0)))(batch, generator())
+    doubled = Twins(treat, Replacement(backgrounds, choose, fixed_chance(1.0, classes=IN9)))(batch, generator())
     assert torch.equal(doubled.images, treat(batch, generator()).images)
     assert torch.equal(doubled.twins[:, :, 0], batch.images[:, :, 0])
     assert (doubled.twins[:, 0, 1, 0].numpy() != backgrounds.own).all()

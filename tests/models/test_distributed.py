@@ -41,7 +41,7 @@ def train(
 ) -> dict[str, torch.Tensor]:
     """The weights after a training with frozen batch norms, which would measure each part alone."""
     opened = open_recipe(recipe, settings, Stored(sets, pixels, 1), seed=3)
-    classifier = build_classifier("resnet10", input_size=settings.size)
+    classifier = build_classifier("resnet10", input_size=settings.size, classes=9)
     for module in classifier.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.requires_grad_(False)
@@ -140,7 +140,7 @@ def test_torchrun_trains_a_recipe_as_one_process_does(sets: Path, tmp_path: Path
             (project / folder).mkdir(parents=True, exist_ok=True)
             save_classifier(
                 project / folder / "model.pt",
-                build_classifier("resnet10", input_size=32),
+                build_classifier("resnet10", input_size=32, classes=9),
                 {"recipe": {"name": "init"}, "seed": 0},
             )
         done = subprocess.run(

@@ -104,13 +104,13 @@ def assert_same(first: dict[str, Tensor], second: dict[str, Tensor]) -> None:
 def test_a_recipe_without_parts_minimises_the_cross_entropy() -> None:
     network, batch = small_network(), make_batch()
     expected = nn.functional.cross_entropy(network(batch.images), batch.labels, label_smoothing=0.1)
-    assert torch.allclose(build_objective(named(), SETTINGS)(network, batch), expected)
+    assert torch.allclose(build_objective(named(), SETTINGS, classes=9)(network, batch), expected)
     assert not batch.images.requires_grad
 
 
 @pytest.mark.parametrize("name", PARTS)
 def test_a_recipe_has_the_parts_that_it_names(name: str) -> None:
-    objective = build_objective(named(**PARTS[name]), SETTINGS)
+    objective = build_objective(named(**PARTS[name]), SETTINGS, classes=9)
     assert isinstance(objective.base, GroupDRO) == ("group_dro" in PARTS[name])
     assert objective.base.label_smoothing == SETTINGS.label_smoothing
     assert len(objective.penalties) == len(PARTS[name].keys() - {"group_dro"})
@@ -151,7 +151,7 @@ def test_compiled_networks_pass_through(name: str) -> None:
     network = small_network()
     compiled = torch.compile(network, backend="aot_eager")
     plain, same = (
-        gradients_of(build_objective(named(**PARTS[name]), SETTINGS), each, list(network.parameters()))
+        gradients_of(build_objective(named(**PARTS[name]), SETTINGS, classes=9), each, list(network.parameters()))
         for each in (network, compiled)
     )
     assert all(torch.allclose(*pair, atol=1e-6) for pair in zip(plain, same, strict=True))
@@ -159,7 +159,9 @@ def test_compiled_networks_pass_through(name: str) -> None:
 
 def test_networks_with_attention_are_differentiated_twice() -> None:
     network = Attentive()
-    found = gradients_of(build_objective(named(**PARTS["absolute"]), SETTINGS), network, list(network.parameters()))
+    found = gradients_of(
+        build_objective(named(**PARTS["absolute"]), SETTINGS, classes=9), network, list(network.parameters())
+    )
     assert all(gradient.isfinite().all() for gradient in found)
 
 

@@ -164,7 +164,7 @@ def test_smoothing_puts_noise_on_the_background_only_and_keeps_running_statistic
 def test_bfloat16_and_float32_agree_through_the_classifier(settings: PenaltySettings) -> None:
     gradients = []
     for precision in (torch.float32, torch.bfloat16):
-        classifier = build_classifier("resnet10", input_size=32)
+        classifier = build_classifier("resnet10", input_size=32, classes=9)
         objective = Objective(BaseLoss(label_smoothing=0.1), [build_penalty(settings)])
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(2)

@@ -76,7 +76,7 @@ def trained(
     device: torch.device = CPU,
     precision: torch.dtype = torch.float32,
 ) -> tuple[dict, list[dict[str, Any]]]:
-    classifier = build_classifier("resnet10", input_size=32)
+    classifier = build_classifier("resnet10", input_size=32, classes=recipe.data.targets.shape[1])
     history = fit_classifier(classifier, recipe, folder, settings, device=device, precision=precision)
     return classifier.state_dict(), history
 
@@ -110,13 +110,13 @@ def assert_same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor])
 def test_soft_labels_sum_to_one_and_weigh_the_partner(sets: Path) -> None:
     with ImageSet(sets / "mixup") as images:
         rows = images.rows
-    targets = soft_labels(rows)
+    targets = soft_labels(rows, 9)
     assert torch.allclose(targets.sum(1), torch.ones(len(rows)))
     for target, row in zip(targets, rows, strict=True):
         same = row.label == int(row.extra["partner_label"])
         assert float(target[row.label]) == (1.0 if same else 0.75)
     hard = [dataclasses.replace(row, extra={}) for row in rows]
-    assert soft_labels(hard).argmax(1).tolist() == [row.label for row in rows]
+    assert soft_labels(hard, 9).argmax(1).tolist() == [row.label for row in rows]
 
 
 @given(seed=st.integers(0, 10_000), crop_scale=st.floats(0.1, 1.0), flip=st.booleans())

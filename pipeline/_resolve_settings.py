@@ -11,7 +11,7 @@ from bgdata.ingest.folder import list_class_folders
 from bgdata.ingest.sources import FOLDER
 from bgdata.labels import IN9
 from models.segmenters.settings import SECTIONS, Method
-from models.training.settings import RecipeSettings
+from models.training.settings import RecipeSettings, named_classes
 from pipeline.params import BERT, SEGMENTATION_SETS, WEIGHTS, Params
 
 
@@ -19,7 +19,9 @@ def resolve_settings(params: Params) -> dict[str, Any]:
     """The settings of each stage and item, by the name of its file: only what it uses, so only its changes rerun it."""
     seed = {"seed": params.seed}
     source = params.fetch.source
-    classes = {"classes": _class_list(params).to_record()}
+    class_list = _class_list(params)
+    _check_named_classes(params, class_list)
+    classes = {"classes": class_list.to_record()}
     encoding = {"jpeg_quality": params.render.jpeg_quality, "images_per_shard": params.render.images_per_shard}
     resolved: dict[str, Any] = {
         "runtime": params.runtime.model_dump(),
@@ -45,6 +47,18 @@ def resolve_settings(params: Params) -> dict[str, Any]:
     resolved |= {f"train-{name}": recipe | seeds for name, recipe in recipes.items()}
     resolved["report"] |= {"recipes": recipes} | seeds
     return resolved
+
+
+def _check_named_classes(params: Params, classes: ClassList) -> None:
+    """Raise InputError with a line for each class that a recipe names and the list does not have."""
+    mistakes = [
+        f"  recipes.{name}.background: {unknown!r} is none of the classes {classes.describe()}"
+        for name, recipe in params.recipes.items()
+        for unknown in named_classes(recipe)
+        if unknown not in classes.names
+    ]
+    if mistakes:
+        raise InputError("params.yaml names classes that are not there:\n" + "\n".join(mistakes))
 
 
 def _class_list(params: Params) -> ClassList:

@@ -203,3 +203,30 @@ def test_a_mixing_parameter_reaches_its_set_only(tmp_path: Path) -> None:
 def test_a_new_recipe_adds_its_own_settings(tmp_path: Path) -> None:
     new = {"start": "init", "data": "only_fg"}
     assert changed(tmp_path, lambda params: params["recipes"].update(only_fg=new)) == {"train-only_fg", "report"}
+
+
+def test_the_classes_are_resolved_for_the_stages_that_read_them(tmp_path: Path) -> None:
+    path = tmp_path / "three.csv"
+    path.write_text("class,wnid\ndog,n02085620\nfish,n01440764\nsnake,n01748264\n")
+    demo = resolved(tmp_path, lambda _: None)
+    settings = resolved(tmp_path, lambda params: params["profiles"]["demo"].update(classes=str(path)))
+    assert {name for name in settings if settings[name] != demo[name]} == {"fetch", "ingest", "init"}
+    for name in ("fetch", "ingest", "init"):
+        assert settings[name]["classes"]["names"] == ["dog", "fish", "snake"]
+    pets = resolved(tmp_path, lambda params: params.update(profile="pets"))
+    assert len(pets["ingest"]["classes"]["names"]) == 37
+
+
+def test_a_recipe_may_name_classes_of_the_list_alone(tmp_path: Path) -> None:
+    pairs = {"by": {"dog": {"bird": 1.0}, "cat": {"dgo": 1.0}}, "p": {"fish": 0.5, "fsih": 0.5}}
+    words = (
+        r"(?s)names classes that are not there:\n  recipes\.dynamic\.background: 'cat' is none of the classes in9 "
+        r".*'dgo'.*'fsih'"
+    )
+    with pytest.raises(InputError, match=words):
+        resolved(tmp_path, lambda params: params["recipes"]["dynamic"].update(background=pairs))
+
+
+def test_folders_need_a_tree(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"classes: folders needs fetch\.source: folder"):
+        resolved(tmp_path, lambda params: params["profiles"]["demo"].update(classes="folders"))

@@ -1,7 +1,7 @@
 """A set as COCO's instances, in the folders that FiftyOne's COCODetectionDataset reads.
 
-    <folder>/<set>/<split>/data/<class>/<file>      the images
-    <folder>/<set>/<split>/labels.json              images, annotations (masks as run lengths), categories
+<folder>/<set>/<split>/data/<class>/<file>      the images
+<folder>/<set>/<split>/labels.json              images, annotations (masks as run lengths), categories
 """
 
 import json

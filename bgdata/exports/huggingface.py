@@ -1,8 +1,8 @@
-"""A set as parquet files that `datasets.load_dataset(<folder>)` opens as they lie, with a card and Croissant's metadata.
+"""A set as parquet files that `datasets.load_dataset(<folder>)` opens as they lie, a card and Croissant metadata.
 
-    <folder>/<set>/data/<split>-00000-of-00002.parquet      one for each shard of the set
-    <folder>/<set>/README.md                                the card: features, splits, classes
-    <folder>/<set>/croissant.json                           the same for machines (`bgdata.exports.croissant`)
+<folder>/<set>/data/<split>-00000-of-00002.parquet      one for each shard of the set
+<folder>/<set>/README.md                                the card: features, splits, classes
+<folder>/<set>/croissant.json                           the same for machines (`bgdata.exports.croissant`)
 """
 
 import io
@@ -95,9 +95,7 @@ def _word(kind: pa.DataType) -> str:
     return {pa.int64(): "int64", pa.float64(): "float64", _IMAGE: "image"}.get(kind, "string")
 
 
-def _write_card(
-    path: Path, name: str, classes: ClassList, schema: pa.Schema, files: Sequence[ParquetFile]
-) -> None:
+def _write_card(path: Path, name: str, classes: ClassList, schema: pa.Schema, files: Sequence[ParquetFile]) -> None:
     counts = {split: sum(file.rows for file in files if file.split == split) for split in SPLITS}
     splits = [split for split in SPLITS if counts[split]]
     front = {

@@ -70,7 +70,7 @@ def apply_masks(file: Path, imagenet: Path) -> tuple[int, int]:
         write_member(target / _place(candidate), encode_mask(mask))
         written += 1
     if not written:
-        raise InputError(f"none of the {lacking} masks of {file} is of a photo in {tree.home}: give the tree they are of")
+        raise InputError(f"none of the {lacking} masks of {file} is of a photo in {tree.home}: give their tree")
     return written, lacking
 
 

@@ -53,10 +53,8 @@ def _write_images(images: ImageSet, target: Path, *, first: bool) -> Iterator[di
     for row in progress(rows, f"export {name}"):
         path = target / name / row.split / row.name
         write_member(path, images.read(row))
-        if first:
-            split = "val" if hold_out and _is_held_out(row) else row.split
-        else:
-            split = _SPLITS_BY_SET.get(name, name)
+        own_split = "val" if hold_out and _is_held_out(row) else row.split
+        split = own_split if first else _SPLITS_BY_SET.get(name, name)
         # Absolute: SubpopBench joins it to "/".
         yield {"split": split, "filename": path.resolve(), "y": row.label, "a": _background(row, name)}
 

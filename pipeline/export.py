@@ -1,10 +1,10 @@
 """Write a set as others read it, or check that every image of it reads.
 
-python -m pipeline.export data/in9/mixed_rand release/                  # the official tree: release/mixed_rand/{train,val}/<class>/*.JPEG
-python -m pipeline.export data/in9/mixed_rand coco/ --format coco       # coco/mixed_rand/{train,val}/{data/,labels.json}
+python -m pipeline.export data/in9/mixed_rand release/               # release/mixed_rand/{train,val}/<class>/*.JPEG
+python -m pipeline.export data/in9/mixed_rand coco/ --format coco    # coco/mixed_rand/{train,val}/{data/,labels.json}
 python -m pipeline.export data/in9/{in9l,original,mixed_rand,only_fg,no_fg} backgrounds_challenge/ --format subpop
-python -m pipeline.export data/in9/mixed_rand hf/ --format hf           # load_dataset("hf/mixed_rand")
-python -m pipeline.export data/in9/masks shared/ --format masks         # shared/masks/masks.jsonl, without photos
+python -m pipeline.export data/in9/mixed_rand hf/ --format hf        # load_dataset("hf/mixed_rand")
+python -m pipeline.export data/in9/masks shared/ --format masks      # shared/masks/masks.jsonl, without photos
 python -m pipeline.export --check data/in9/mixed_rand
 """
 

@@ -7,7 +7,7 @@ id and split, its size (height, width), and COCO's compressed run lengths.
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from jaxtyping import Bool
@@ -75,7 +75,8 @@ def apply_masks(file: Path, imagenet: Path) -> tuple[int, int]:
 
 
 def _header(masks: ImageSet) -> dict[str, Any]:
-    known = {name: masks.manifest[name] for name in ("method", "settings", "seed") if name in masks.manifest}
+    told = ("method", "settings", "seed")
+    known: dict[str, Any] = {name: masks.manifest[name] for name in told if name in masks.manifest}
     return {"format": FORMAT, "note": _NOTE, "classes": masks.classes.to_record(), "masks": len(masks.rows), **known}
 
 
@@ -108,10 +109,14 @@ def _read_header(header: Mapping[str, Any] | None, file: Path) -> ClassList:
 
 def _read_mask(record: Mapping[str, Any], file: Path) -> Bool[np.ndarray, "h w"]:
     size = record.get("size")
-    whole = isinstance(size, list) and len(size) == 2 and all(type(edge) is int and edge > 0 for edge in size)
-    if not whole or size[0] * size[1] > _MOST_PIXELS:
+    if not _is_size(size):
         raise InputError(f"{file}: the mask of {record.get('id')} is of the size {size}, expected [height, width]")
     try:
         return decode_rle(record, (size[0], size[1]))
     except InputError as error:
         raise InputError(f"{file}: the mask of {record.get('id')}: {error}; fetch the file again") from None
+
+
+def _is_size(size: Any) -> TypeGuard[list[int]]:
+    whole = isinstance(size, list) and len(size) == 2 and all(type(edge) is int and edge > 0 for edge in size)
+    return whole and size[0] * size[1] <= _MOST_PIXELS

@@ -15,7 +15,8 @@ from bgdata.compose.render import SETS, render_sets
 from bgdata.compose.settings import MixSettings, RenderSettings
 from bgdata.compose.variants import MIXED
 from bgdata.errors import InputError
-from bgdata.export import check_set, export_set
+from bgdata.exports.check import check_set
+from bgdata.exports.tree import export_tree
 from bgdata.io import decode_image, decode_mask
 from bgdata.shards import PARTS, ImageSet
 
@@ -193,7 +194,7 @@ def test_mixed_sets_hold_soft_labels(rendered: Path, tmp_path: Path, method: str
 def test_an_export_is_the_official_tree(rendered: Path, tmp_path: Path) -> None:
     folder_classes = pytest.importorskip("torchvision.datasets")
     for variant in ("mixed_rand", "fg_mask"):
-        assert export_set(rendered / variant, tmp_path) == 63
+        assert export_tree(rendered / variant, tmp_path) == 63
     tree = folder_classes.ImageFolder(tmp_path / "mixed_rand/val")
     assert tree.classes[2] == "02_wheeled vehicle"
     assert len(tree) == 27
@@ -228,9 +229,9 @@ def test_check_finds_a_shortened_index(rendered: Path, tmp_path: Path) -> None:
 
 
 def test_a_second_export_does_not_mix_with_the_first(rendered: Path, tmp_path: Path) -> None:
-    export_set(rendered / "mixed_rand", tmp_path)
+    export_tree(rendered / "mixed_rand", tmp_path)
     with pytest.raises(InputError, match="mixed_rand is not empty: remove it"):
-        export_set(rendered / "mixed_rand", tmp_path)
+        export_tree(rendered / "mixed_rand", tmp_path)
 
 
 def test_crops_are_made_again_where_their_array_is_gone(
@@ -249,7 +250,7 @@ def test_a_missing_shard_is_named(rendered: Path, tmp_path: Path) -> None:
     partly = shutil.copytree(rendered / "original", tmp_path / "original")
     (partly / "train-00001.tar").unlink()
     with pytest.raises(InputError, match=r"train-00001.tar is missing: `dvc pull`"):
-        export_set(partly, tmp_path / "out")
+        export_tree(partly, tmp_path / "out")
 
 
 def test_a_soft_edge_renders(photo_sets: tuple[Path, Path], rendered: Path, tmp_path: Path) -> None:

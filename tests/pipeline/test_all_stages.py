@@ -188,12 +188,12 @@ def test_a_second_run_gives_the_same_bytes(
 
 def test_export_writes_every_image(project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rendered = project / "data/in9/mixed_rand"
-    export.main(argparse.Namespace(set=rendered, folder=tmp_path, check=False))
+    export.main(argparse.Namespace(paths=[rendered, tmp_path], format="tree", check=False))
     rows = ImageSet(rendered).rows
     assert {path.relative_to(tmp_path / "mixed_rand") for path in tmp_path.rglob("*.JPEG")} == {
         Path(row.split, row.name) for row in rows
     }
-    export.main(argparse.Namespace(set=rendered, folder=None, check=True))
+    export.main(argparse.Namespace(paths=[rendered], format="tree", check=True))
     assert f"all {len(rows)} images read" in capsys.readouterr().out
 
 

@@ -139,3 +139,19 @@ def test_the_other_doors_do_too(refused: Callable[..., str], command: str, sente
 def test_a_table_of_another_file_is_a_sentence(refused: Callable[..., str], tmp_path: Path) -> None:
     (tmp_path / "other.json").write_text(json.dumps({"in9": [1]}))
     assert "other.json holds no `in9`, a row a recipe" in refused("table", "--metrics", "other.json")
+
+
+def test_exports_are_chosen_by_their_format(run_command: Run, tmp_path: Path) -> None:
+    code, _, said = run_command("export", "set", str(tmp_path / "out"), "--format", "voc")
+    assert code == 2
+    assert "invalid choice: 'voc'" in said
+    code, _, said = run_command("export", str(tmp_path / "set"), "--format", "coco")
+    assert code == 2
+    assert "a folder to export to is missing" in said
+    for kind in ("tree", "hf", "subpop", "masks"):
+        code, _, said = run_command("export", str(tmp_path / "set"), str(tmp_path / "out"), "--format", kind)
+        assert code == 2
+        assert "set is not a finished set" in said
+    code, _, said = run_command("apply_masks", str(tmp_path / "masks.jsonl"), str(tmp_path))
+    assert code == 2
+    assert "masks.jsonl is no file: give a masks.jsonl that python -m pipeline.export" in said

@@ -566,7 +566,7 @@ def test_gallery_shows_one_seeded_photo_of_each_class_in_every_variant() -> None
     assert gallery.photos[0].pictures[PICTURES.index("mixed_next")].background == "bird"
     assert len(gallery.mixed["mixup"]) == 3
     assert gallery.mixed["mixup"][0].lam == 0.731
-    drawn = {tuple(choose_photos(sets / "original", seed=seed, split="val").items()) for seed in range(20)}
+    drawn = {tuple(choose_photos(originals, seed=seed, split="val").items()) for seed in range(20)}
     assert len(drawn) > 10
 
 

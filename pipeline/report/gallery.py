@@ -68,9 +68,9 @@ def read_gallery(
     split: str = "val",
     examples: int = 6,
 ) -> Gallery:
-    """One photo of each class of a split (of more than `SHOWN` classes a choice), drawn by seed, in every variant; `examples` images of each mixed set; the
-    segmenters' sheets (JPEG files by set) and those of the saliency (by recipe); and what fools the recipes of `fooled`
-    (the challenge's `gallery`).
+    """One photo of each class of a split (of more than `SHOWN` classes a choice), drawn by seed, in every variant;
+    `examples` images of each mixed set; the segmenters' sheets (JPEG files by set) and those of the saliency (by
+    recipe); and what fools the recipes of `fooled` (the challenge's `gallery`).
 
     Raises InputError where a set is missing or lacks a photo that `original` has, or an image that was judged.
     """

@@ -50,7 +50,7 @@ class Fooling:
 class Adversaries:
     """One model's: the most fooling backgrounds by class name, and the foregrounds at both ends.
 
-    `backgrounds` are of `SHOWN` classes at most, those whose backgrounds fool most; `classes` says how many there are.
+    `backgrounds` are of `SHOWN` classes at most, those whose backgrounds fool most; `classes` says of how many.
     """
 
     backgrounds: Mapping[str, Sequence[Fooling]]
@@ -66,6 +66,7 @@ def read_adversaries(sets: Path, record: Mapping[str, Any]) -> Adversaries:
     """
     with ImageSet(sets / _PHOTOS, rows=()) as originals:
         classes = originals.classes
+    rated = len({row["label"] for row in record["backgrounds"]})
     shown = worst_classes(record["backgrounds"])
     record = {
         "backgrounds": [row for row in record["backgrounds"] if row["label"] in shown],
@@ -85,7 +86,7 @@ def read_adversaries(sets: Path, record: Mapping[str, Any]) -> Adversaries:
     names = dict.fromkeys(one.class_name for one in backgrounds)
     return Adversaries(
         {name: [one for one in backgrounds if one.class_name == name] for name in names},
-        len(classes),
+        rated,
         drawn("robust", _PHOTOS),
         drawn("fragile", _PHOTOS),
     )

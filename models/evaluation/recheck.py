@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from bgdata.classes import check_same
 from bgdata.errors import InputError
 from bgdata.pixels import ImageSource, load_pixels
 from bgdata.randomness import seeded_order
@@ -43,12 +44,13 @@ def recheck_in9(
     """Where a result of the variants differs, a sentence each: its sums from its predictions, and `sample` predictions
     of each variant from the model's.
 
-    Raises InputError where it has no predictions, or is of other photos.
+    Raises InputError where it has no predictions, or is of other photos or another list of classes.
     """
     model.to(device).eval()
     differences = []
     for variant, score in result.variants.items():
         source = sources[variant]
+        check_same({"the result": result.classes, str(source.folder): source.classes})
         rows = sorted(source.split(result.split), key=lambda row: row.id)
         recorded = _recorded_classes(result, variant, [row.id for row in rows])
         correct = int((recorded == labels_of(rows)).sum())
@@ -86,8 +88,9 @@ def recheck_challenge(
 
     Each foreground that is drawn is judged anew, a robust one on every background.
 
-    Raises InputError where it is of other photos.
+    Raises InputError where it is of other photos or another list of classes.
     """
+    check_same({"the result": result.classes} | {str(source.folder): source.classes for source in sources.values()})
     data, _ = open_challenge(sources, split=result.split, workers=workers)
     recorded = {row.id: row.vulnerable for row in result.foregrounds}
     if hash_ids(tuple(recorded)) != hash_ids(data.ids) or result.backgrounds != len(data.backgrounds):
@@ -125,9 +128,10 @@ def _recorded_classes(result: In9Result, variant: str, ids: list[str]) -> np.nda
     cells = result.predictions.get(variant)
     if cells is None:
         raise InputError(f"the result has no predictions of {variant}: make it again with this version of evaluate")
-    if cells.photos_sha256 != hash_ids(ids) or len(cells.classes) != len(ids):
+    labels = cells.labels(len(ids))
+    if cells.photos_sha256 != hash_ids(ids) or len(labels) != len(ids):
         raise InputError(
-            f"the result is of {len(cells.classes)} photos of {variant} that are not the {len(ids)} of --data: "
+            f"the result is of {len(labels)} photos of {variant} that are not the {len(ids)} of --data: "
             "give the data that it was made on"
         )
-    return np.array(list(cells.classes), np.int64)
+    return np.array(labels, np.int64)

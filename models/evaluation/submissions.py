@@ -1,11 +1,13 @@
 """Results as people submit them: what the judges' `--out` writes, checked before anybody trusts its shape."""
 
 import json
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from bgdata.classes import ClassList, check_same, read_class_list
 from bgdata.compose.variants import VARIANTS
 from bgdata.errors import InputError
 
@@ -20,10 +22,43 @@ def _known(variant: str) -> str:
     return variant
 
 
+# Shown on pages: no line breaks or other control characters, and ImageNet-21k's classes at most.
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+_CLASSES = 22_000
+_LONGEST = 5  # digits of a class's number
+
+
 class _Result(BaseModel):
     """What is read of a result; it holds more."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class ListRecord(_Result):
+    """A list of classes as results hold it (`ClassList.to_record`)."""
+
+    name: Name
+    names: tuple[Name, ...] = Field(min_length=1, max_length=_CLASSES)
+    wnids: tuple[Annotated[str, Field(max_length=20_000, pattern=r"^[\w. -]*$")], ...] = Field(max_length=_CLASSES)
+
+    @model_validator(mode="after")
+    def _is_a_list(self) -> "ListRecord":
+        read_class_list(self.model_dump(), where="it")
+        return self
+
+
+class _Judged(_Result):
+    """What both judges write."""
+
+    model: dict[str, Any]
+    command: str
+    split: str
+    class_list: ListRecord | None = Field(default=None, description="absent where it is ImageNet-9's")
+
+    @cached_property
+    def classes(self) -> ClassList:
+        """The classes that it is of."""
+        return read_class_list(self.class_list and self.class_list.model_dump(), where="the result")
 
 
 class VariantScore(_Result):
@@ -35,18 +70,21 @@ class VariantScore(_Result):
 
 
 class Predictions(_Result):
-    """A digit a photo, in the order of the photos' ids."""
+    """The class of each photo, in the order of the photos' ids: a digit each, or numbers with spaces between."""
 
     photos_sha256: str
-    classes: str = Field(pattern=r"^\d*$")
+    classes: str = Field(pattern=r"^([0-9]*|[0-9]{1,5}( [0-9]{1,5})*)$")
+
+    def labels(self, photos: int) -> list[int]:
+        """The classes of so many photos; another number of them where they are of other photos."""
+        # One photo has one number, of more digits than one where there are many classes.
+        numbers = " " in self.classes or (photos == 1 and len(self.classes) <= _LONGEST)
+        return [int(cell) for cell in (self.classes.split() if numbers else self.classes)]
 
 
-class In9Result(_Result):
+class In9Result(_Judged):
     """What `pipeline.evaluate --out` or `pipeline.probe --out` wrote."""
 
-    model: dict[str, Any]
-    command: str
-    split: str
     variants: dict[Annotated[str, AfterValidator(_known)], VariantScore] = Field(min_length=1)
     predictions: dict[str, Predictions] = {}
     probe: dict[str, Any] | None = None
@@ -59,12 +97,9 @@ class Verdict(_Result):
     vulnerable: bool
 
 
-class ChallengeResult(_Result):
+class ChallengeResult(_Judged):
     """What `pipeline.challenge --out` wrote, of all foregrounds."""
 
-    model: dict[str, Any]
-    command: str
-    split: str
     challenge_accuracy: Rate
     vulnerable: int = Field(ge=0)
     count: Count
@@ -89,7 +124,13 @@ class Submission(BaseModel):
     def _holds_results(self) -> "Submission":
         if not self.results:
             raise ValueError("in9 and challenge are both missing, expected what a judge's --out wrote")
+        check_same({"in9": self.results[0].classes, "challenge": self.results[-1].classes})
         return self
+
+    @property
+    def classes(self) -> ClassList:
+        """The classes that its results are of."""
+        return self.results[0].classes
 
     @property
     def results(self) -> tuple[In9Result | ChallengeResult, ...]:

@@ -3,6 +3,7 @@
 import argparse
 import json
 
+from bgdata.classes import check_same
 from bgdata.shards import write_csv, write_text_whole
 from pipeline._stage import LEADERBOARD, REPORT, RUNS, SCORES, SETS, read_settings, run_stage
 from pipeline.report.digits import read_digits
@@ -23,6 +24,7 @@ def main(_: argparse.Namespace) -> None:
     results = read_results(SCORES, RUNS, recipes=list(settings["recipes"]), seeds=settings["seeds"], flows=flows)
     swept = list(sweep_rows(results, replacement_probabilities(settings["recipes"])))
     inventory = read_inventory(SETS, mixed=mixed)
+    check_same({str(SCORES): results.classes, str(SETS): inventory.classes})
     judged = [name for name, result in results.segmentation.items() if result["methods"]]
     sheets = {name: SCORES / "segmentation" / f"{name}.jpg" for name in judged}
     gallery = read_gallery(

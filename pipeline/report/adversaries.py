@@ -4,16 +4,19 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
+from bgdata.classes import ClassList
 from bgdata.compose.paste import paste_foreground
 from bgdata.compose.variants import FG_MASK
 from bgdata.io import decode_image, decode_mask
-from bgdata.labels import CLASS_NAMES
 from bgdata.shards import ImageSet
 from pipeline.report.pictures import image_uri, photo_uri
+from pipeline.report.words import outside
 
 _BEHIND, _PHOTOS = "only_bg_t", "original"
+SHOWN = 9  # classes whose backgrounds are shown
 
 
 @dataclass(frozen=True)
@@ -23,29 +26,35 @@ class Fooling:
     record: Mapping[str, Any]
     picture: str
     composite: str | None
+    classes: ClassList
 
     @property
     def class_name(self) -> str:
         """Its class."""
-        return CLASS_NAMES[self.record["label"]]
+        return self.classes.names[self.record["label"]]
 
     @property
     def example_class(self) -> str:
         """What the example shows."""
-        return CLASS_NAMES[self.record["example"]["label"]]
+        return self.classes.names[self.record["example"]["label"]]
 
     @property
     def example_predicted(self) -> str:
         """What the example was taken for."""
         predicted = self.record["example"]["predicted"]
-        return CLASS_NAMES[predicted] if predicted < len(CLASS_NAMES) else "none of the nine"
+        known = predicted < len(self.classes)
+        return self.classes.names[predicted] if known else outside(len(self.classes))
 
 
 @dataclass(frozen=True)
 class Adversaries:
-    """One model's: the most fooling backgrounds by class name, and the foregrounds at both ends."""
+    """One model's: the most fooling backgrounds by class name, and the foregrounds at both ends.
+
+    `backgrounds` are of `SHOWN` classes at most, those whose backgrounds fool most; `classes` says of how many.
+    """
 
     backgrounds: Mapping[str, Sequence[Fooling]]
+    classes: int
     robust: Sequence[Fooling]
     fragile: Sequence[Fooling]
 
@@ -55,14 +64,21 @@ def read_adversaries(sets: Path, record: Mapping[str, Any]) -> Adversaries:
 
     Raises InputError where a set lacks an image of it.
     """
-    record = {**record, **_apart(record["robust"], record["fragile"])}
+    with ImageSet(sets / _PHOTOS, rows=()) as originals:
+        classes = originals.classes
+    rated = len({row["label"] for row in record["backgrounds"]})
+    shown = worst_classes(record["backgrounds"])
+    record = {
+        "backgrounds": [row for row in record["backgrounds"] if row["label"] in shown],
+        **_apart(record["robust"], record["fragile"]),
+    }
     rows = [row for kind in ("backgrounds", "robust", "fragile") for row in record[kind]]
     composites = _composites(sets, [row["example"] for row in rows if row["example"] is not None])
 
     def drawn(kind: str, folder: str) -> list[Fooling]:
         pictures = _read(sets / folder, [row["id"] for row in record[kind]])
         return [
-            Fooling(row, photo_uri(pictures[row["id"]]), row["example"] and composites[_pair(row["example"])])
+            Fooling(row, photo_uri(pictures[row["id"]]), row["example"] and composites[_pair(row["example"])], classes)
             for row in record[kind]
         ]
 
@@ -70,9 +86,18 @@ def read_adversaries(sets: Path, record: Mapping[str, Any]) -> Adversaries:
     names = dict.fromkeys(one.class_name for one in backgrounds)
     return Adversaries(
         {name: [one for one in backgrounds if one.class_name == name] for name in names},
+        rated,
         drawn("robust", _PHOTOS),
         drawn("fragile", _PHOTOS),
     )
+
+
+def worst_classes(backgrounds: Sequence[Mapping[str, Any]]) -> set[int]:
+    """The labels of the `SHOWN` classes whose backgrounds fool most, by their means; all where there are no more."""
+    rates: dict[int, list[float]] = {}
+    for row in backgrounds:
+        rates.setdefault(row["label"], []).append(row["fooling_rate"])
+    return set(sorted(rates, key=lambda label: (-fmean(rates[label]), label))[:SHOWN])
 
 
 def _apart(robust: Sequence[Mapping[str, Any]], fragile: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

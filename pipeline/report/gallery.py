@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from bgdata.compose.variants import FG_MASK, VARIANTS
-from bgdata.labels import CLASS_COUNT, CLASS_NAMES
 from bgdata.randomness import seeded_order
 from bgdata.shards import ImageSet, Row
 from pipeline.report.adversaries import Adversaries, read_adversaries
 from pipeline.report.pictures import data_uri, mask_uri, photo_uri
 
 PICTURES = (*VARIANTS, FG_MASK)
+SHOWN = 9  # classes of which a photo is shown
 _SPREAD = 5  # mixed images drawn for each one shown, so that the shown ones spread as the set's labels do
 
 
@@ -68,16 +68,18 @@ def read_gallery(
     split: str = "val",
     examples: int = 6,
 ) -> Gallery:
-    """One photo of each class of a split, drawn by seed, in every variant; `examples` images of each mixed set; the
-    segmenters' sheets (JPEG files by set) and those of the saliency (by recipe); and what fools the recipes of `fooled`
-    (the challenge's `gallery`).
+    """One photo of each class of a split (of more than `SHOWN` classes a choice), drawn by seed, in every variant;
+    `examples` images of each mixed set; the segmenters' sheets (JPEG files by set) and those of the saliency (by
+    recipe); and what fools the recipes of `fooled` (the challenge's `gallery`).
 
     Raises InputError where a set is missing or lacks a photo that `original` has, or an image that was judged.
     """
-    ids = choose_photos(sets / VARIANTS[0], seed=seed, split=split)
+    with ImageSet(sets / VARIANTS[0]) as originals:
+        names = originals.classes.names
+        ids = choose_photos(originals, seed=seed, split=split)
     shown = {name: _pictures(sets / name, list(ids.values())) for name in PICTURES}
     photos = (
-        ShownPhoto(image_id, CLASS_NAMES[label], tuple(shown[name][image_id] for name in PICTURES))
+        ShownPhoto(image_id, names[label], tuple(shown[name][image_id] for name in PICTURES))
         for label, image_id in ids.items()
     )
     return Gallery(
@@ -89,23 +91,28 @@ def read_gallery(
     )
 
 
-def choose_photos(originals: Path, *, seed: int, split: str) -> dict[int, str]:
-    """The id of one photo of each class that the split has, by label."""
-    with ImageSet(originals) as images:
-        rows = images.split(split)
-    by_label = {label: [row.id for row in rows if row.label == label] for label in range(CLASS_COUNT)}
-    return {label: ids[seeded_order(seed, ids, "report.gallery")[0]] for label, ids in by_label.items() if ids}
+def choose_photos(originals: ImageSet, *, seed: int, split: str) -> dict[int, str]:
+    """The id of one photo of each class that the split has, by label; of more than `SHOWN` classes a seeded choice."""
+    by_label: dict[int, list[str]] = {}
+    for row in originals.split(split):
+        by_label.setdefault(row.label, []).append(row.id)
+    labels = sorted(by_label)
+    if len(labels) > SHOWN:
+        folders = [originals.classes.folders[label] for label in labels]
+        labels = sorted(labels[place] for place in seeded_order(seed, folders, "report.classes")[:SHOWN])
+    return {label: by_label[label][seeded_order(seed, by_label[label], "report.gallery")[0]] for label in labels}
 
 
 def _pictures(folder: Path, ids: Sequence[str]) -> dict[str, Picture]:
     with ImageSet(folder) as images:
-        return {row.id: _picture(folder.name, row, images.read(row)) for row in images.by_id(ids)}
+        names = images.classes.names
+        return {row.id: _picture(folder.name, row, images.read(row), names) for row in images.by_id(ids)}
 
 
-def _picture(name: str, row: Row, data: bytes) -> Picture:
+def _picture(name: str, row: Row, data: bytes, names: Sequence[str]) -> Picture:
     background = row.extra.get("background_label")
     uri = mask_uri(data) if name == FG_MASK else photo_uri(data)
-    return Picture(name, uri, CLASS_NAMES[int(background)] if background else None)
+    return Picture(name, uri, names[int(background)] if background else None)
 
 
 def _mixed(folder: Path, *, seed: int, examples: int) -> tuple[SoftLabelled, ...]:
@@ -115,8 +122,8 @@ def _mixed(folder: Path, *, seed: int, examples: int) -> tuple[SoftLabelled, ...
         return tuple(
             SoftLabelled(
                 Picture(row.id, photo_uri(images.read(row))),
-                CLASS_NAMES[row.label],
-                CLASS_NAMES[int(row.extra["partner_label"])],
+                images.classes.names[row.label],
+                images.classes.names[int(row.extra["partner_label"])],
                 _lam(row),
             )
             for row in drawn[_SPREAD // 2 :: _SPREAD][:examples]

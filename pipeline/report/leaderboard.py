@@ -4,13 +4,17 @@ import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from bgdata.classes import ClassList
 from bgdata.compose.variants import VARIANTS
+from bgdata.labels import IN9
 from models.evaluation.submissions import Submission, read_submission
+from pipeline.report.words import in_words
 
 # Photos in each variant of the official test release, and so foregrounds and backgrounds of its challenge.
 OFFICIAL_PHOTOS = 4050
@@ -18,7 +22,8 @@ OFFICIAL_PHOTOS = 4050
 
 @dataclass(frozen=True)
 class Entry:
-    """One row: rates as fractions, by variant where they are known; `table` is official, matrix or other.
+    """One row: rates as fractions, by variant where they are known; `table` is official, matrix or other (of
+    ImageNet-9; `classes` is the list that the numbers are of).
 
     `commands` and `checkpoint` say how a submitted row came about; a published one has a citation instead.
     """
@@ -33,6 +38,7 @@ class Entry:
     note: str = ""
     checkpoint: str = ""
     commands: tuple[str, ...] = ()
+    classes: ClassList = IN9
 
     @property
     def bg_gap(self) -> float | None:
@@ -43,16 +49,27 @@ class Entry:
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """The rows of each table, best challenge accuracy first, then best mixed_rand."""
+    """The rows of each table, best challenge accuracy first, then best mixed_rand.
+
+    The first three tables are ImageNet-9's; `lists` holds a table for each other list of classes.
+    """
 
     official: tuple[Entry, ...]
     matrix: tuple[Entry, ...]
     other: tuple[Entry, ...]
+    lists: tuple[tuple[Entry, ...], ...] = ()
+
+    def of(self, classes: ClassList) -> tuple[Entry, ...]:
+        """The rows that a page about these classes shows: ImageNet-9's official ones, or those of the list."""
+        if classes.same_as(IN9):
+            return self.official
+        return next((entries for entries in self.lists if entries[0].classes.same_as(classes)), ())
 
     @property
     def submitted(self) -> tuple[Entry, ...]:
         """The rows that came with a command."""
-        return tuple(entry for entry in (*self.official, *self.other) if entry.commands)
+        entries = (*self.official, *self.other, *chain.from_iterable(self.lists))
+        return tuple(entry for entry in entries if entry.commands)
 
 
 def read_leaderboard(folder: Path) -> Leaderboard:
@@ -62,10 +79,15 @@ def read_leaderboard(folder: Path) -> Leaderboard:
     """
     entries = [*read_published(), *(_submitted(read_submission(path)) for path in sorted(folder.glob("*.json")))]
 
-    def table(name: str) -> tuple[Entry, ...]:
-        return tuple(sorted((entry for entry in entries if entry.table == name), key=_rank))
+    def table(name: str, classes: ClassList = IN9) -> tuple[Entry, ...]:
+        found = (entry for entry in entries if entry.table == name and entry.classes.same_as(classes))
+        return tuple(sorted(found, key=_rank))
 
-    return Leaderboard(table("official"), table("matrix"), table("other"))
+    others = {entry.classes.digest: entry.classes for entry in entries if not entry.classes.same_as(IN9)}
+    lists = sorted(others.values(), key=lambda classes: (classes.name, classes.digest))
+    return Leaderboard(
+        table("official"), table("matrix"), table("other"), tuple(table("other", classes) for classes in lists)
+    )
 
 
 def read_published() -> list[Entry]:
@@ -100,13 +122,16 @@ def _submitted(submission: Submission) -> Entry:
     variants = in9.variants if in9 else {}
     counts = {score.count for score in variants.values()}
     counts |= {challenge.count, challenge.backgrounds} if challenge else set()
-    notes = [f"{max(counts):,} photos"] if counts != {OFFICIAL_PHOTOS} else []
+    classes, is_in9 = submission.classes, submission.classes.same_as(IN9)
+    is_official = is_in9 and counts == {OFFICIAL_PHOTOS}
+    notes = [] if is_in9 else [f"classes {classes.name} ({len(classes)}, list {classes.digest})"]
+    notes += [] if is_official else [f"{max(counts):,} photos"]
     notes += [f"linear probe, trained on {in9.probe.get('trained_on')}"] if in9 and in9.probe else []
-    notes += ["challenge among the nine outputs only"] if challenge and challenge.nine_only else []
+    notes += [f"challenge among the {in_words(len(classes))} outputs only"] if challenge and challenge.nine_only else []
     return Entry(
         name=submission.name,
         trained_on=submission.trained_on,
-        table="official" if counts == {OFFICIAL_PHOTOS} else "other",
+        table="official" if is_official else "other",
         accuracy={variant: variants[variant].accuracy for variant in VARIANTS if variant in variants},
         challenge=challenge.challenge_accuracy if challenge else None,
         citation="submitted",
@@ -114,6 +139,7 @@ def _submitted(submission: Submission) -> Entry:
         note="; ".join(notes),
         checkpoint="; ".join(dict.fromkeys(_origin(result.model) for result in submission.results)),
         commands=tuple(result.command for result in submission.results),
+        classes=classes,
     )
 
 

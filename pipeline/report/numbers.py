@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bgdata.classes import ClassList
 from bgdata.compose.variants import VARIANTS
 from pipeline.report.flow import FlowResult
 from pipeline.report.table import COLUMNS, Cell
@@ -23,7 +24,7 @@ class Results:
     """What the judges and the training wrote: files by recipe, in the order of params.yaml.
 
     Rates are means over the seeds; what cannot be averaged (classes, pictures, histories) is the first seed's, as are
-    the flows (of the recipes that have one).
+    the flows (of the recipes that have one). `classes` is the one list that all were judged on.
     """
 
     recipes: tuple[str, ...]
@@ -35,6 +36,7 @@ class Results:
     segmentation: Mapping[str, Mapping[str, Any]]
     saliency: Mapping[str, Mapping[str, Any]]
     flow: Mapping[str, FlowResult]
+    classes: ClassList
 
     @property
     def chance(self) -> float:

@@ -9,12 +9,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from bgdata.compose.variants import FG_MASK
-from bgdata.labels import CLASS_FOLDERS, CLASS_NAMES
 from pipeline.report import words
+from pipeline.report.by_class import class_tables, confusions
 from pipeline.report.charts import accuracy_panels, curve_chart, recipe_colours
 from pipeline.report.digits import DigitResults
 from pipeline.report.gallery import Gallery
-from pipeline.report.inventory import Inventory
+from pipeline.report.inventory import Inventory, fewest
 from pipeline.report.leaderboard import Leaderboard
 from pipeline.report.numbers import Results, metrics
 from pipeline.report.sweep import SweepChart
@@ -71,7 +71,9 @@ def render_page(
             val_accuracy=curve_chart(results, "val_accuracy", top=1.0),
             train_loss=curve_chart(results, "train_loss"),
             provenance={"common": common, "single": single},
-            classes=dict(zip(CLASS_FOLDERS, CLASS_NAMES, strict=True)),
+            classes=results.classes,
+            class_tables=class_tables(results),
+            confusions=confusions(results),
             words=words,
             fg_mask=FG_MASK,
         )
@@ -137,6 +139,7 @@ def _environment() -> Environment:
         "written": _written,
         "breakable": breakable,
         "decimal": decimal,
+        "fewest": fewest,
     }
     return environment
 

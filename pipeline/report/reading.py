@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bgdata.classes import ClassList, check_same, read_class_list
 from bgdata.compose.variants import VARIANTS
 from bgdata.errors import InputError
 from pipeline.report.flow import read_flow
@@ -20,8 +21,8 @@ def read_results(
     `flows` are those of the recipes that have a flow.
 
     Raises InputError, naming the file and what to run, where a file is missing, broken, of another recipe, lacks a
-    seed, a variant or the challenge's gallery, or where a judge judged another checkpoint than the one that training
-    left.
+    seed, a variant or the challenge's gallery, where a judge judged another checkpoint than the one that training
+    left, or where two were judged on different lists of classes.
     """
     if not recipes:
         raise InputError("params.yaml has no recipes: add one under recipes, then run `dvc repro`")
@@ -52,6 +53,7 @@ def read_results(
         segmentation={name: _read_segmentation(scores, name) for name in SEGMENTATION_SETS},
         saliency=saliency,
         flow=flow,
+        classes=_read_classes(scores, {"in9": in9, "challenge": challenge, "saliency": saliency}),
     )
 
 
@@ -62,6 +64,17 @@ def _read_json(path: Path, stage: str, recipe: str | None = None) -> dict[str, A
     if recipe is not None and content.get("recipe") != recipe:
         raise InputError(f"{path} is of recipe {content.get('recipe')}, not {recipe}: run `dvc repro --force {stage}`")
     return content
+
+
+def _read_classes(scores: Path, judged: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> ClassList:
+    """The one list of all results; of saliency's, whose numbers name no class, where they say it."""
+    files = {
+        str(scores / kind / f"{name}.json"): content
+        for kind, by_recipe in judged.items()
+        for name, content in by_recipe.items()
+        if kind != "saliency" or "class_list" in content
+    }
+    return check_same({path: read_class_list(file.get("class_list"), where=path) for path, file in files.items()})
 
 
 def _read_segmentation(scores: Path, name: str) -> dict[str, Any]:

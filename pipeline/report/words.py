@@ -1,4 +1,7 @@
-"""What the report calls things: the variants' groups and meanings."""
+"""What the report calls things: the variants' groups and meanings, classes and their number."""
+
+from bgdata.classes import ClassList
+from bgdata.labels import IN9
 
 # The columns of the big table: what is left of the photo, and which variants leave that. In the order of VARIANTS.
 GROUPS = (
@@ -21,3 +24,20 @@ MIX_MEANING = {
     "mixup": "two photos blended; the label is blended alike",
     "cutmix": "a rectangle of another photo pasted in; the label follows the areas",
 }
+
+_NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+
+
+def in_words(number: int) -> str:
+    """A small number as a word, a larger one in digits: 9 is `nine`, 37 is `37`."""
+    return _NUMBERS[number] if number < len(_NUMBERS) else f"{number:,}"
+
+
+def outside(classes: int) -> str:
+    """What a prediction beyond the last of so many classes is called."""
+    return f"none of the {in_words(classes)}"
+
+
+def subject(classes: ClassList) -> str:
+    """What a page is about."""
+    return f"{'ImageNet-9' if classes.same_as(IN9) else classes.name} backgrounds"

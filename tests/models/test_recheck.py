@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+from bgdata.classes import plain_class_list
 from bgdata.compose.variants import VARIANTS
 from bgdata.errors import InputError
 from bgdata.sources import open_sources
@@ -14,7 +15,7 @@ from models.classifiers.judged import Judged, judged_classifier
 from models.evaluation.challenge import SETS_READ, challenge_score, judge_foregrounds, open_challenge
 from models.evaluation.in9 import in9_score, judge_variants, recorded_predictions
 from models.evaluation.recheck import compare_models, recheck_challenge, recheck_in9
-from models.evaluation.submissions import ChallengeResult, In9Result
+from models.evaluation.submissions import ChallengeResult, In9Result, Predictions
 
 CPU = torch.device("cpu")
 HOW: dict[str, Any] = {"seed": 0, "device": CPU, "eval_batch": 4, "workers": 1}
@@ -80,6 +81,29 @@ def test_another_model_is_found(sets: Path, in9: dict[str, Any]) -> None:
     assert recheck(in9, sets, other, sample=18)
     said = compare_models({"checkpoint": "a.pt", "arch": "x", "size": None}, {"checkpoint": "b.pt", "arch": "y"})
     assert said == ["model: arch is y, recorded x"]
+
+
+@pytest.mark.parametrize(
+    ("recorded", "labels"),
+    [("", []), ("7", [7]), ("0189", [0, 1, 8, 9]), ("12", [1, 2]), ("12 0 199", [12, 0, 199]), ("199", [199])],
+)
+def test_predictions_are_digits_of_few_classes_and_numbers_of_many(recorded: str, labels: list[int]) -> None:
+    cells = Predictions.model_validate({"photos_sha256": "", "classes": recorded})
+    assert cells.labels(len(labels)) == labels
+
+
+def test_numbers_with_spaces_are_checked_as_digits_are(sets: Path, model: Judged, in9: dict[str, Any]) -> None:
+    spaced = {variant: cells | {"classes": " ".join(cells["classes"])} for variant, cells in in9["predictions"].items()}
+    assert recheck(in9 | {"predictions": spaced}, sets, model) == []
+
+
+def test_a_result_of_other_classes_than_the_datas_is_refused(
+    sets: Path, model: Judged, in9: dict[str, Any], challenge: dict[str, Any]
+) -> None:
+    record = {"class_list": plain_class_list("pets", ("cat", "dog")).to_record()}
+    for result in (in9, challenge):
+        with pytest.raises(InputError, match=r"the result has the classes pets .*, but .* has in9 \(9 classes"):
+            recheck(result | record, sets, model)
 
 
 def test_other_photos_are_refused(sets: Path, model: Judged, in9: dict[str, Any], challenge: dict[str, Any]) -> None:

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from bgdata.classes import ClassList, plain_class_list
 from bgdata.compose.variants import VARIANTS
 from bgdata.errors import InputError
+from bgdata.labels import IN9
 from models.evaluation.submissions import read_submission
 from pipeline.report.leaderboard import read_leaderboard, read_published, render_markdown
 from pipeline.report.page import percent
@@ -26,6 +28,11 @@ def submission(count: int = 4050, **changes: Any) -> dict[str, Any]:
         "in9": birth | {"variants": variants},
         "challenge": birth | totals | {"foregrounds": verdicts},
     } | changes
+
+
+def of_list(**changes: Any) -> dict[str, Any]:
+    """A submission whose result of the variants says something else, of its classes perhaps."""
+    return submission(in9=submission()["in9"] | changes)
 
 
 def write(folder: Path, content: Any, name: str = "mine.json") -> Path:
@@ -72,13 +79,68 @@ def test_results_on_other_photos_stand_apart(tmp_path: Path) -> None:
     assert next(entry for entry in board.other if entry.name == "Mine").note == "176 photos"
 
 
+PETS = plain_class_list("pets", ("cat", "dog"))
+
+
+def of_classes(classes: ClassList, count: int = 4050, **changes: Any) -> dict[str, Any]:
+    content = submission(count, **changes)
+    record = {"class_list": classes.to_record()}
+    return content | {judge: content[judge] | record for judge in ("in9", "challenge")}
+
+
+def test_only_rows_of_equal_lists_stand_in_one_table(tmp_path: Path) -> None:
+    turned = plain_class_list("pets", ("dog", "cat"))
+    renamed = ClassList("my pets", PETS.names, PETS.wnids)
+    for number, classes in enumerate((PETS, turned, renamed, IN9)):
+        write(tmp_path, of_classes(classes, name=f"Net {number}"), f"{number}.json")
+    board = read_leaderboard(tmp_path)
+    assert {tuple(sorted(entry.name for entry in entries)) for entries in board.lists} == {
+        ("Net 0", "Net 2"),
+        ("Net 1",),
+    }
+    assert "Net 3" in [entry.name for entry in board.official]
+    assert not {"Net 0", "Net 1", "Net 2"} & {entry.name for entry in (*board.official, *board.matrix, *board.other)}
+    assert {entry.name for entry in board.submitted} == {f"Net {number}" for number in range(4)}
+    assert board.of(IN9) == board.official
+    assert {entry.name for entry in board.of(turned)} == {"Net 1"}
+    assert board.of(plain_class_list("others", ("a", "b"))) == ()
+
+
+def test_a_row_of_other_classes_says_its_list_and_leaves_the_published_ones_as_they_are(tmp_path: Path) -> None:
+    before = render_markdown(read_leaderboard(tmp_path))
+    content = of_classes(PETS, 40)
+    write(tmp_path, content | {"challenge": content["challenge"] | {"nine_only": True}})
+    text = render_markdown(read_leaderboard(tmp_path))
+    assert f"## Other classes: pets (2 classes: cat, dog), list {PETS.digest}" in text
+    said = f"classes pets (2, list {PETS.digest}); 40 photos; challenge among the two outputs only |"
+    assert said in text
+    published = before.partition("## How the submitted rows")[0]
+    assert text.startswith(published)
+
+
+def test_the_page_of_other_classes_shows_their_rows(tmp_path: Path) -> None:
+    write(tmp_path, of_classes(PETS))
+    environment = Environment(loader=PackageLoader("pipeline.report"), autoescape=True, undefined=StrictUndefined)
+    environment.filters["percent"] = percent
+    page = environment.get_template("leaderboard.html.j2").render(board=read_leaderboard(tmp_path), classes=PETS)
+    assert page.count("<tr>") == 2
+    assert "Submitted numbers of the same 2 classes" in page
+
+
+def test_names_of_classes_cannot_break_the_page(tmp_path: Path) -> None:
+    write(tmp_path, of_classes(plain_class_list("a|b", ("<script>", "# x|y"))))
+    text = render_markdown(read_leaderboard(tmp_path))
+    assert r"## Other classes: a\|b (2 classes: \<script\>, \# x\|y), list " in text
+    assert r"; classes a\|b (2, list " in text
+
+
 def test_names_cannot_break_the_tables(tmp_path: Path) -> None:
     write(tmp_path, submission(name="<b>a|b</b>\n# c", trained_on="[x](y)"))
     board = read_leaderboard(tmp_path)
     assert r"| \<b\>a\|b\</b\> \# c | \[x\](y) |" in render_markdown(board)
     environment = Environment(loader=PackageLoader("pipeline.report"), autoescape=True, undefined=StrictUndefined)
     environment.filters["percent"] = percent
-    page = environment.get_template("leaderboard.html.j2").render(board=board)
+    page = environment.get_template("leaderboard.html.j2").render(board=board, classes=IN9)
     assert "<b>" not in page
     assert page.count("<tr>") == 1 + len(board.official)
 
@@ -96,6 +158,15 @@ def test_names_cannot_break_the_tables(tmp_path: Path) -> None:
             "in9.variants.original.accuracy: Input should be",
         ),
         (submission(challenge=submission()["challenge"] | {"part": "1/4"}), "challenge.part: Input should be None"),
+        (of_list(class_list=["dog"]), "in9.class_list: Input should be"),
+        (of_list(class_list={"name": "x", "names": [], "wnids": []}), "in9.class_list.names: Tuple should have at"),
+        (of_list(class_list={"name": "x", "names": ["a", 1], "wnids": ["", ""]}), "in9.class_list.names.1: Input sh"),
+        (of_list(class_list={"name": "x", "names": ["a\nb"], "wnids": [""]}), "in9.class_list.names.0: String should"),
+        (of_list(class_list={"name": "x", "names": ["a", "a"], "wnids": ["", ""]}), "holds a broken list of classes"),
+        (of_list(class_list={"name": "x", "names": ["a", "b"], "wnids": [""]}), "2 names, 1 groups of wnids"),
+        (of_list(class_list={"name": "x", "names": ["a", "b"], "wnids": ["", ""]}), "but challenge has in9 (9 classes"),
+        (of_list(predictions={"original": {"photos_sha256": "", "classes": "1 2  3"}}), "classes: String should match"),
+        (of_list(predictions={"original": {"photos_sha256": "", "classes": "999999 1"}}), "classes: String should mat"),
     ],
 )
 def test_what_is_no_submission_is_refused_by_its_key(tmp_path: Path, content: Any, words: str) -> None:

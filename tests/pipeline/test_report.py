@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bgdata.classes import ClassList, plain_class_list
 from bgdata.compose.variants import FG_MASK, MIXED, VARIANTS
 from bgdata.errors import InputError
 from bgdata.io import decode_image, decode_mask, encode_jpeg, encode_mask
-from bgdata.labels import CLASS_FOLDERS, CLASS_NAMES, IN9
+from bgdata.labels import CLASS_NAMES, IN9
 from bgdata.shards import ImageSet, Row, finish_set, shard_name, write_shard
 from pipeline.report import __main__ as report
 from pipeline.report import words
@@ -48,7 +49,7 @@ WORST_GROUP = {
 }
 
 
-def write_inputs(root: Path, recipes: tuple[str, ...] = RECIPES) -> None:
+def write_inputs(root: Path, recipes: tuple[str, ...] = RECIPES, classes: ClassList = IN9) -> None:
     """All that the stage reads, small, below `root`."""
     write_json(
         root / "build/config/report.json",
@@ -61,27 +62,31 @@ def write_inputs(root: Path, recipes: tuple[str, ...] = RECIPES) -> None:
         },
     )
     for recipe in recipes:
-        write_scores(root, recipe)
+        write_scores(root, recipe, classes)
     for name in SEGMENTATION_SETS:
         write_segmentation(root, name, {"given": 1.0, "grabcut": 0.8125})
     write_digits(root)
     sets = root / "data/in9"
     for number, name in enumerate((*VARIANTS, FG_MASK)):
-        write_set(sets / name, name, number)
+        write_set(sets / name, name, number, classes)
     for method in ("mixup", "cutmix"):
-        write_set(sets / method, method, 7)
-    images = {split: dict.fromkeys(CLASS_FOLDERS, 2) for split in ("train", "val")}
+        write_set(sets / method, method, 7, classes)
+    images = {split: dict.fromkeys(classes.folders, 2) for split in ("train", "val")}
     write_json(
         sets / "photos/manifest.json",
         {
+            "classes": classes.to_record(),
             "images": images,
             "candidates": 40,
             "rejected": {"box_covers_crop": 4},
-            "short_classes": {"val": {CLASS_FOLDERS[3]: 2}},
+            "short_classes": {"val": dict.fromkeys(classes.folders[3:], 2)},
             "encoded_anew": 1,
         },
     )
-    write_json(sets / "masks/manifest.json", {"images": images, "method": "given", "rejected": {}})
+    write_json(
+        sets / "masks/manifest.json",
+        {"classes": classes.to_record(), "images": images, "method": "given", "rejected": {}},
+    )
 
 
 def recipe_settings(name: str, p: float | str | None = None, **others: Any) -> dict[str, Any]:
@@ -168,24 +173,26 @@ def write_segmentation(root: Path, name: str, ious: dict[str, float]) -> None:
     (root / f"scores/segmentation/{name}.jpg").write_bytes(encode_jpeg(sheet, 80))
 
 
-def write_scores(root: Path, recipe: str) -> None:
+def write_scores(root: Path, recipe: str, classes: ClassList = IN9) -> None:
     """Scores and training of one recipe."""
     hits = dict(zip(VARIANTS, HITS.get(recipe, HITS["original"]), strict=True))
     judged = {"recipe": recipe, "checkpoint_sha256": (recipe.encode().hex() + "0" * 64)[:64], "seed": 0, "split": "val"}
 
     def score(correct: int) -> dict[str, Any]:
-        per_class = {folder: {"accuracy": 0.5, "correct": 1, "count": 2} for folder in CLASS_FOLDERS}
+        per_class = {folder: {"accuracy": 0.5, "correct": 1, "count": 2} for folder in classes.folders}
         return {"accuracy": correct / COUNT, "correct": correct, "count": COUNT, "per_class": per_class}
 
     gap = (hits["mixed_same"] - hits["mixed_rand"]) / COUNT
     variants = {name: score(correct) for name, correct in hits.items()}
     brief = {"variants": variants, "bg_gap": gap, "worst_group": WORST_GROUP}
-    in9 = judged | brief | {"chance": 1 / 9, "seeds": [judged | brief]}
+    lists = {"class_list": classes.to_record()}
+    in9 = judged | lists | brief | {"chance": 1 / len(classes), "seeds": [judged | brief]}
     write_json(root / f"scores/in9/{recipe}.json", in9)
-    per_class = {folder: {"challenge_accuracy": 0.0, "vulnerable": 2, "count": 2} for folder in CLASS_FOLDERS}
+    per_class = {folder: {"challenge_accuracy": 0.0, "vulnerable": 2, "count": 2} for folder in classes.folders}
     write_json(
         root / f"scores/challenge/{recipe}.json",
         judged
+        | lists
         | {
             "challenge_accuracy": 4 / 18,
             "vulnerable": 14,
@@ -254,23 +261,29 @@ def write_saliency(root: Path, judged: dict[str, Any]) -> None:
     (root / f"scores/saliency/{judged['recipe']}.jpg").write_bytes(encode_jpeg(sheet, 80))
 
 
-def write_set(folder: Path, name: str, tint: int) -> None:
+def write_set(folder: Path, name: str, tint: int, classes: ClassList = IN9) -> None:
     """A set of one shard a split: two pictures a class."""
     columns = ("partner_label", "lam") if name in ("mixup", "cutmix") else ("background", "background_label")
     for split in ("train",) if name in ("mixup", "cutmix") else ("train", "val"):
-        write_shard(folder, shard_name(split, 0), set_members(name, split, tint, columns))
-    finish_set(folder, classes=IN9, columns=columns, notes={"rejected": {"foreground_outside_crop": 3}})
+        write_shard(folder, shard_name(split, 0), set_members(name, split, tint, columns, classes))
+    finish_set(folder, classes=classes, columns=columns, notes={"rejected": {"foreground_outside_crop": 3}})
 
 
-def set_members(name: str, split: str, tint: int, columns: tuple[str, ...]) -> Iterator[tuple[Row, bytes]]:
-    for label in range(len(CLASS_FOLDERS)):
+def set_members(
+    name: str, split: str, tint: int, columns: tuple[str, ...], classes: ClassList
+) -> Iterator[tuple[Row, bytes]]:
+    for label in range(len(classes)):
         for number in range(2):
-            mask = np.hypot(*(np.mgrid[:32, :32] - 15.5)) < 6 + label
-            image = np.where(mask[..., None], [20 * label, 90, 9 * tint], [200, 25 * label, 20 * tint]).astype(np.uint8)
+            mask = np.hypot(*(np.mgrid[:32, :32] - 15.5)) < 6 + label % 9
+            image = np.where(
+                mask[..., None], [20 * (label % 9), 90, 9 * tint], [200, 25 * (label % 9), 20 * tint]
+            ).astype(np.uint8)
             stem = f"n{label:08d}_{number}" if split == "train" else f"n{label:08d}_{number:08d}"
-            cells = ("", "") if name not in MIXED else ("other", str((label + 1) % 9))
-            extra = dict(zip(columns, (str((label + 2) % 9), "0.731") if "lam" in columns else cells, strict=True))
-            row = Row(stem, split, label, stem[:9], IN9.member_name(label, stem), extra=extra)
+            cells = ("", "") if name not in MIXED else ("other", str((label + 1) % len(classes)))
+            extra = dict(
+                zip(columns, (str((label + 2) % len(classes)), "0.731") if "lam" in columns else cells, strict=True)
+            )
+            row = Row(stem, split, label, stem[:9], classes.member_name(label, stem), extra=extra)
             yield row, encode_mask(mask) if name == FG_MASK else encode_jpeg(image, 90)
 
 
@@ -556,6 +569,35 @@ def test_scores_of_another_checkpoint_are_refused(project: Path) -> None:
         read()
 
 
+def test_results_and_sets_of_different_classes_are_refused(project: Path) -> None:
+    others = plain_class_list("pets", ("cat", "dog"))
+    path = project / "scores/challenge/dynamic.json"
+    whole = path.read_text()
+    edit_json(path, class_list=others.to_record())
+    with pytest.raises(InputError, match=r"in9 \(9 classes.*challenge/dynamic.json has pets \(2 classes: cat, dog\)"):
+        read()
+    path.write_text(whole)
+    path = project / "data/in9/cutmix/manifest.json"
+    whole = path.read_text()
+    edit_json(path, classes=others.to_record())
+    with pytest.raises(InputError, match=r"cutmix/manifest.json has pets"):
+        run()
+    path.write_text(whole)
+    for path in (project / "scores").glob("[ic][nh]*/*.json"):
+        edit_json(path, class_list=others.to_record())
+    with pytest.raises(InputError, match=r"scores has the classes pets .* but data/in9 has in9"):
+        run()
+    assert not Path("report").exists()
+
+
+def test_files_from_before_there_were_lists_are_imagenet_9s(project: Path) -> None:
+    before = run()
+    for path in (*(project / "scores").glob("*/*.json"), *(project / "data/in9").glob("*/manifest.json")):
+        content = json.loads(path.read_text())
+        write_json(path, {key: value for key, value in content.items() if key not in ("class_list", "classes")})
+    assert run() == before
+
+
 @pytest.mark.usefixtures("project")
 def test_gallery_shows_one_seeded_photo_of_each_class_in_every_variant() -> None:
     sets = Path("data/in9")
@@ -566,7 +608,8 @@ def test_gallery_shows_one_seeded_photo_of_each_class_in_every_variant() -> None
     assert gallery.photos[0].pictures[PICTURES.index("mixed_next")].background == "bird"
     assert len(gallery.mixed["mixup"]) == 3
     assert gallery.mixed["mixup"][0].lam == 0.731
-    drawn = {tuple(choose_photos(sets / "original", seed=seed, split="val").items()) for seed in range(20)}
+    with ImageSet(sets / "original") as originals:
+        drawn = {tuple(choose_photos(originals, seed=seed, split="val").items()) for seed in range(20)}
     assert len(drawn) > 10
 
 

@@ -28,10 +28,8 @@ def read_judged(checkpoint: Path, sources: Mapping[str, ImageSource]) -> tuple[J
     classes = check_same(
         {str(checkpoint): trained} | {str(source.folder): source.classes for source in sources.values()}
     )
-    return judged_classifier(classifier, classes), {
-        "checkpoint_sha256": file_sha256(checkpoint),
-        "seed": record["seed"],
-    }
+    origin = {"checkpoint_sha256": file_sha256(checkpoint), "seed": record["seed"]}
+    return judged_classifier(classifier, classes), origin
 
 
 def judge_seeds(

@@ -96,9 +96,9 @@ def build_classifier(
 ) -> Classifier:
     """A classifier by name: `resnet8` or `resnet10`, torchvision's or timm's (`timm:resnet26d`).
 
-    `classes` is the number of outputs. `weights` is a local file (see `models.weights.states`) or the name of published ones (torchvision's
-    IMAGENET1K_V2, timm's a1_in1k); a head for another number of classes is replaced by a new one, anything else must
-    fit. `head` takes the place of the network's own. `seed` draws what is new.
+    `classes` is the number of outputs. `weights` is a local file (see `models.weights.states`) or the name of
+    published ones (torchvision's IMAGENET1K_V2, timm's a1_in1k); a head for another number of classes is replaced by a
+    new one, anything else must fit. `head` takes the place of the network's own. `seed` draws what is new.
 
     Raises InputError where the name is unknown or the weights do not fit, listing the keys.
     """

@@ -35,8 +35,9 @@ class ModelSource:
     """Which model: a name with published weights, a name with a checkpoint, a program, or a Python function.
 
     `class_list` is the list that is judged. `in9`: as many outputs as it has classes, in its order, else ImageNet's
-    thousand. `features`: the outputs speak for no class. `mean`, `std` (RGB) and `size` (the side that images are resized to,
-    pixels) override what the model says of itself. `key` and `prefix` say which of several states in a checkpoint.
+    thousand. `features`: the outputs speak for no class. `mean`, `std` (RGB) and `size` (the side that images are
+    resized to, pixels) override what the model says of itself. `key` and `prefix` say which of several states in a
+    checkpoint.
     """
 
     class_list: ClassList

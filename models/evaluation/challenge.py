@@ -99,11 +99,8 @@ def _loading(folder: Path | None, name: str, workers: int) -> dict[str, Any]:
 
 def table_identity(model: Judged, record: Mapping[str, Any], sources: Mapping[str, ImageSource]) -> str:
     """What a kept table of pairs is of: the model (`record`: what is known of it) and the data."""
-    judged = {
-        "nine_only": model.nine_only,
-        "class_list": model.labels.digest,
-        "model": {**record, "state_sha256": state_sha256(model)},
-    }
+    known = {**record, "state_sha256": state_sha256(model)}
+    judged = {"nine_only": model.nine_only, "class_list": model.labels.digest, "model": known}
     return json.dumps([judged, {name: source.manifest["shards"] for name, source in sources.items()}])
 
 

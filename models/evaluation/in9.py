@@ -1,4 +1,5 @@
-"""Accuracy on the variants of a test set as ImageNet-9 has them, the gap that backgrounds make, and what a background changes in a photo.
+"""Accuracy on the variants of a test set (ImageNet-9, or one made like it), the gap that backgrounds make, and what a
+background changes in a photo.
 
 Source: Xiao et al. 2021, table 2 and section 3; the predictions are those of the official evaluator.
 """
@@ -44,7 +45,8 @@ class Judgement:
     """A model's predictions on one variant, image by image, in the order of `ids`.
 
     `predicted` is a label of `class_list`, or one more than its last for none of it (9 with ImageNet-9); `among_nine`
-    is the best of the list; `confidence` is the probability of the predicted class. `backgrounds` are the classes of the backgrounds, where the set names them.
+    is the best of the list; `confidence` is the probability of the predicted class. `backgrounds` are the classes of
+    the backgrounds, where the set names them.
     """
 
     ids: Sequence[str]
@@ -230,8 +232,9 @@ def bg_gap(judgements: Mapping[str, Judgement]) -> float | None:
 def transitions(first: Judgement, second: Judgement) -> dict[str, Any]:
     """How predictions move between two variants of the same photos.
 
-    `predictions` counts photos by the class in the first (rows) and in the second (columns; the last is none of
-    the list; of more than 50 classes `[first, second, count]` of those that occur); `lost` were right in the first alone, `won` in the second alone.
+    `predictions` counts photos by the class in the first (rows) and in the second (columns), the last being none of
+    the list; of more than 50 classes it lists what occurs, `[first, second, count]` each. `lost` were right in the
+    first alone, `won` in the second alone.
     """
     before, after = _paired(first, second, "predicted")
     was, is_now = _paired(first, second, "correct")

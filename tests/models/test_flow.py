@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.autograd.functional import jacobian
 
 from bgdata.errors import InputError
+from bgdata.labels import IN9
 from bgdata.sheets.sheet import draw_sheet
 from bgdata.sources import open_sources
 from models.classifiers.backbones import take_off_head
@@ -63,7 +64,7 @@ def new_head(kind: str = "nice", *, features: int = 7, width: int = 4, z_count: 
 
 
 def trained(sets: Path, folder: Path, **flow: Any) -> tuple[Classifier, list[dict[str, Any]]]:
-    classifier = build_classifier("resnet10", input_size=32, seed=1)
+    classifier = build_classifier("resnet10", input_size=32, seed=1, classes=9)
     recipe = NamedRecipe(name="flow", start="init", data="original", flow=FlowSettings(**FLOW | flow))
     (folder / "state").mkdir(parents=True, exist_ok=True)
     history, parameters = train_recipe(
@@ -233,7 +234,7 @@ def test_the_history_has_a_row_an_epoch_and_the_backbone_stays(run: tuple[Classi
     assert all(set(row) == {"epoch", "lr", "train_loss", "val_accuracy"} for row in history)
     assert history[2]["train_loss"] < history[0]["train_loss"]
     assert history[5]["train_loss"] < history[3]["train_loss"]
-    before = build_classifier("resnet10", input_size=32, seed=1).network.state_dict()
+    before = build_classifier("resnet10", input_size=32, seed=1, classes=9).network.state_dict()
     after = classifier.network.state_dict()
     assert all(torch.equal(before[key], after[key]) for key in before if not key.startswith("fc."))
     assert not torch.equal(classifier.network.fc.feature_mean, torch.zeros(512))
@@ -269,7 +270,7 @@ def test_a_checkpoint_answers_as_before(tmp_path: Path, run: tuple[Classifier, l
 
 
 def test_judges_take_it(sets: Path, run: tuple[Classifier, list[dict[str, Any]]]) -> None:
-    model = judged_classifier(run[0])
+    model = judged_classifier(run[0], IN9)
     folded = fold_batch_norms(model.network)
     assert folded is not None
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
@@ -330,7 +331,7 @@ def test_diagnostics_and_picture(swaps: dict[str, Swaps], run: tuple[Classifier,
 
 def test_what_has_no_flow_or_learns_nothing_is_a_sentence(sets: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="the checkpoint has no flow: train a recipe with `flow`"):
-        open_flow(build_classifier("resnet10", input_size=32))
+        open_flow(build_classifier("resnet10", input_size=32, classes=9))
     with pytest.raises(InputError, match=r"loss of flow is no longer a number in epoch \d: lower recipes.flow.flow.lr"):
         trained(sets, tmp_path, lr=1e30)
 

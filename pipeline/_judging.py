@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bgdata.class_files import read_class_csv
+from bgdata.classes import ClassList, check_same
 from bgdata.compose.variants import VARIANTS
 from bgdata.errors import InputError
 from bgdata.pixels import ImageSource
@@ -35,6 +37,13 @@ def add_any_model_arguments(parser: argparse.ArgumentParser) -> None:
     data.add_argument(
         "--data", "--data-path", type=Path, help="the official release (folder or archive), or a folder of our sets"
     )
+    data.add_argument(
+        "--classes",
+        type=Path,
+        metavar="FILE",
+        help="the classes that data and model are of (CSV: class,wnid); default: those that the data name, of the "
+        "official release ImageNet-9",
+    )
     data.add_argument("--split", default="val", choices=("train", "val"))
     model = parser.add_argument_group("the model")
     model.add_argument(
@@ -47,7 +56,11 @@ def add_any_model_arguments(parser: argparse.ArgumentParser) -> None:
     model.add_argument("--key", help="of several states in --checkpoint, the one under this key (state_dict_ema, ...)")
     model.add_argument("--prefix", help="... whose names begin with this (student., module.backbone., ...)")
     model.add_argument("--entry", metavar="MODULE:FUNCTION", help="your own Python function that returns the network")
-    model.add_argument("--in9", action="store_true", help="the model has nine outputs, not ImageNet's thousand")
+    model.add_argument(
+        "--in9",
+        action="store_true",
+        help="the model has as many outputs as the data have classes (ImageNet-9: nine), not ImageNet's thousand",
+    )
     model.add_argument("--mean", type=number, nargs=3, metavar=("R", "G", "B"), help="default: the model's own")
     model.add_argument("--std", type=positive_number, nargs=3, metavar=("R", "G", "B"))
     model.add_argument(
@@ -77,7 +90,7 @@ def check_door(arguments: argparse.Namespace) -> None:
     if arguments.recipe is None:
         check_file(arguments.out, argument="--out")
         return
-    for name in ("checkpoint", "weights", "entry", "out"):
+    for name in ("checkpoint", "weights", "entry", "classes", "out"):
         if getattr(arguments, name, None) is not None:
             raise InputError(f"--{name} says nothing of a recipe, whose files have their places: leave it out")
 
@@ -87,16 +100,30 @@ def open_data(arguments: argparse.Namespace, names: Iterable[str]) -> dict[str, 
     return open_sources(arguments.data, names, split=arguments.split)
 
 
-def read_model(arguments: argparse.Namespace, *, nine_only: bool = False) -> tuple[Judged, dict[str, Any]]:
-    """The model of the command line (`nine_only`: choosing among the nine), and its record for the result file."""
-    model, record = load_judged(model_source(arguments))
+def data_classes(arguments: argparse.Namespace, sources: Mapping[str, ImageSource]) -> ClassList:
+    """The list of classes of the data.
+
+    Raises InputError where two sets have different lists, or another than that of `--classes`.
+    """
+    said = {} if arguments.classes is None else {f"--classes {arguments.classes}": read_class_csv(arguments.classes)}
+    return check_same(said | {str(source.folder): source.classes for source in sources.values()})
+
+
+def read_model(
+    arguments: argparse.Namespace, classes: ClassList, *, nine_only: bool = False
+) -> tuple[Judged, dict[str, Any]]:
+    """The model of the command line, judged by a list (`nine_only`: choosing among its classes), and its record for
+    the result file.
+    """
+    model, record = load_judged(model_source(arguments, classes))
     return model.among_nine() if nine_only else model, record
 
 
-def model_source(arguments: argparse.Namespace) -> ModelSource:
-    """The model that the command line names."""
+def model_source(arguments: argparse.Namespace, classes: ClassList) -> ModelSource:
+    """The model that the command line names, to be judged by a list of classes."""
     sys.path.insert(0, str(Path.cwd()))  # --entry names a module beside the user, as `python -m` does
     return ModelSource(
+        class_list=classes,
         checkpoint=arguments.checkpoint,
         arch=arguments.arch,
         weights=arguments.weights,

@@ -14,7 +14,8 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 def print_in9(score: Mapping[str, Any]) -> None:
     """Print a score of the variants."""
-    nine = ["of the nine"] if any("among_nine" in variant for variant in score["variants"].values()) else []
+    has_outside = any("among_nine" in variant for variant in score["variants"].values())
+    nine = [f"of the {len(score['class_list']['names'])}"] if has_outside else []
     header = ["variant", "accuracy", "95 % interval", "correct", "worst class", "ECE", *nine]
     rows = [
         [

@@ -5,6 +5,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from bgdata.classes import check_same, read_class_list
+from bgdata.pixels import ImageSource
 from bgdata.shards import MANIFEST
 from models.classifiers.checkpoints import load_classifier
 from models.classifiers.judged import Judged, judged_classifier
@@ -16,25 +18,36 @@ from pipeline._workspace import workspace
 SPLIT = "val"
 
 
-def read_judged(checkpoint: Path) -> tuple[Judged, dict[str, Any]]:
-    """The model of a checkpoint of ours, and which it is."""
+def read_judged(checkpoint: Path, sources: Mapping[str, ImageSource]) -> tuple[Judged, dict[str, Any]]:
+    """The model of a checkpoint of ours that is to be judged on some sets, and which it is.
+
+    Raises InputError where it was trained on another list of classes than theirs.
+    """
     classifier, record = load_classifier(checkpoint)
-    return judged_classifier(classifier), {"checkpoint_sha256": file_sha256(checkpoint), "seed": record["seed"]}
+    trained = read_class_list(record.get("class_list"), where=str(checkpoint))
+    classes = check_same(
+        {str(checkpoint): trained} | {str(source.folder): source.classes for source in sources.values()}
+    )
+    origin = {"checkpoint_sha256": file_sha256(checkpoint), "seed": record["seed"]}
+    return judged_classifier(classifier, classes), origin
 
 
 def judge_seeds(
     recipe: str,
+    sources: Mapping[str, ImageSource],
     judge: Callable[[Judged, int], Mapping[str, Any]],
     brief: Callable[[Mapping[str, Any]], Mapping[str, Any]],
 ) -> dict[str, Any]:
     """A recipe's score: the first seed's whole, and of each seed (`seeds`) what `brief` keeps.
 
-    `judge` is given the model of each seed's checkpoint, and the seed's number.
+    `judge` is given the model of each seed's checkpoint, and the seed's number; `sources` are the sets that it reads.
+
+    Raises InputError where a checkpoint was trained on another list of classes than theirs.
     """
     first: dict[str, Any] = {}
     seeds = []
     for number, checkpoint in enumerate(run_checkpoints(RUNS / recipe)):
-        model, origin = read_judged(checkpoint)
+        model, origin = read_judged(checkpoint, sources)
         score = judge(model, number)
         first = first or {"recipe": recipe} | origin | {"split": SPLIT} | dict(score)
         seeds.append(origin | dict(brief(score)))

@@ -21,7 +21,16 @@ from models.evaluation.challenge import (
     open_challenge,
     table_identity,
 )
-from pipeline._judging import add_model_arguments, birth, check_door, open_data, read_model, running, write_result
+from pipeline._judging import (
+    add_model_arguments,
+    birth,
+    check_door,
+    data_classes,
+    open_data,
+    read_model,
+    running,
+    write_result,
+)
 from pipeline._parts import add_parts_arguments, check_parts, judged_in_parts, part_record
 from pipeline._printing import print_challenge
 from pipeline._recipes import SPLIT, judge_seeds, judging_space, running_stage
@@ -56,14 +65,14 @@ def judge_recipe(recipe: str) -> None:
                 return gallery_score(model, data, rated=rated, seed=settings["seed"], **run)
             return challenge_score(judge_foregrounds(model, data, **run), data)
 
-        write_result(work / f"{recipe}.json", judge_seeds(recipe, judge, brief_score))
+        write_result(work / f"{recipe}.json", judge_seeds(recipe, sources, judge, brief_score))
 
 
 def judge_any(arguments: argparse.Namespace, work: Path | None) -> None:
     """Judge, print, and write `--out`."""
     run = running(arguments)
     sources = open_data(arguments, SETS_READ)
-    model, record = read_model(arguments, nine_only=arguments.nine_only)
+    model, record = read_model(arguments, data_classes(arguments, sources), nine_only=arguments.nine_only)
     data, without_mask = open_challenge(
         sources, split=arguments.split, workers=arguments.workers, folder=work and work / "images"
     )
@@ -90,7 +99,7 @@ if __name__ == "__main__":
     )
     add_model_arguments(parser)
     parser.add_argument("--full", action="store_true", help="visit every pair: fooling rates of all images")
-    parser.add_argument("--nine-only", action="store_true", help="choose among the nine's outputs only")
+    parser.add_argument("--nine-only", action="store_true", help="choose among the outputs of the data's classes only")
     parser.add_argument(
         "--precision", default="auto", choices=("auto", "float32", "bfloat16"), help="of the fast passes"
     )

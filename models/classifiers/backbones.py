@@ -32,7 +32,7 @@ def load_backbone(source: ModelSource) -> tuple[Judged, dict[str, Any]]:
 
     Raises InputError where the model cannot be loaded, or has no head that can be taken off.
     """
-    source = complete_source(source)
+    source = dataclasses.replace(complete_source(source), features=True)
     if source.entry is not None:
         backbone, record = load_judged(source)
     elif source.checkpoint is None:
@@ -73,7 +73,7 @@ def _from_checkpoint(source: ModelSource, checkpoint: Path) -> tuple[Judged, dic
         raise InputError(f"{checkpoint} is a program, whose head cannot be taken off: give weights, or --entry")
     content = read_content(checkpoint)
     if is_ours(content):
-        return _headless(dataclasses.replace(source, in9=True))
+        return _headless(source)
     named = build_network(source.arch, classes=source.classes)
     whole = set(named.network.state_dict())
     network = take_off_head(named.network)

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, ResNet
 
 from bgdata.errors import InputError
-from bgdata.labels import CLASS_COUNT
 from models.classifiers.heads import head_keys, replace_head
 from models.classifiers.libraries import published, resolve_name
 from models.weights.files import load_weights
@@ -90,16 +89,16 @@ def build_classifier(
     arch: str,
     *,
     input_size: int,
-    classes: int = CLASS_COUNT,
+    classes: int,
     weights: str | None = None,
     head: Mapping[str, Any] | None = None,
     seed: int = 0,
 ) -> Classifier:
     """A classifier by name: `resnet8` or `resnet10`, torchvision's or timm's (`timm:resnet26d`).
 
-    `weights` is a local file (see `models.weights.states`) or the name of published ones (torchvision's
-    IMAGENET1K_V2, timm's a1_in1k); a head for another number of classes is replaced by a new one, anything else must
-    fit. `head` takes the place of the network's own. `seed` draws what is new.
+    `classes` is the number of outputs. `weights` is a local file (see `models.weights.states`) or the name of
+    published ones (torchvision's IMAGENET1K_V2, timm's a1_in1k); a head for another number of classes is replaced by a
+    new one, anything else must fit. `head` takes the place of the network's own. `seed` draws what is new.
 
     Raises InputError where the name is unknown or the weights do not fit, listing the keys.
     """

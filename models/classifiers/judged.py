@@ -1,4 +1,4 @@
-"""A classifier as the judges see it: images in [0, 1] in, evidence for the nine classes out."""
+"""A classifier as the judges see it: images in [0, 1] in, evidence for the classes of a list out."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,8 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from bgdata.classes import ClassList
 from bgdata.errors import InputError
-from bgdata.labels import CLASS_COUNT, in9_label_by_imagenet_index
+from bgdata.prompts import imagenet_wnids
 from models.classifiers.classifier import MEAN, STD, Classifier, resize_images
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -20,9 +21,14 @@ IMAGENET_CLASSES = 1000
 class Judged(nn.Module):
     """A network with what the judges need around it: its preprocessing, and which outputs speak for which class.
 
-    `classes` is 9, or 1000 for ImageNet's classes in ImageNet's order. With 1000, a superclass is spoken for by the
-    largest logit among its classes, and a tenth column by the largest of the 630 classes outside the nine: the argmax
-    is the official evaluator's mapped prediction, -1 being column 9, which is nobody's label.
+    `class_list` is what is judged (None: the outputs are features, which speak for no class). `classes` is the number
+    of outputs: one for each class of the list in its order, or 1000 for ImageNet's in ImageNet's order, which speak
+    for the list through its wnids (`by_wnid`; None: where there are 1000 outputs and not as many classes). Then a class
+    is spoken for by the largest logit among its wnids, and one column more by the largest of all outputs outside the
+    list, if there are any: with ImageNet-9 the argmax is the official evaluator's mapped prediction, -1 being column
+    9, which is nobody's label.
+
+    Raises InputError where the outputs cannot speak for the list.
     """
 
     mean: Tensor
@@ -32,7 +38,9 @@ class Judged(nn.Module):
         self,
         network: nn.Module,
         *,
+        class_list: ClassList | None,
         classes: int,
+        by_wnid: bool | None = None,
         mean: Sequence[float] = (0.0, 0.0, 0.0),
         std: Sequence[float] = (1.0, 1.0, 1.0),
         size: int | None = None,
@@ -40,18 +48,32 @@ class Judged(nn.Module):
     ) -> None:
         super().__init__()
         self.network = network
+        self.class_list = class_list
         self.classes = classes
+        self.by_wnid = class_list is not None and _speaks_by_wnid(class_list, classes, by_wnid)
         self.size = size
         self.nine_only = nine_only
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(3, 1, 1), persistent=False)
-        for label, members in enumerate(_superclasses() if classes == IMAGENET_CLASSES else ()):
-            self.register_buffer(f"members_{label}", torch.tensor(members), persistent=False)
+        members = _members_by_wnid(class_list) if class_list is not None and self.by_wnid else []
+        self._columns = len(members)
+        for label, indices in enumerate(members):
+            self.register_buffer(f"members_{label}", torch.tensor(indices), persistent=False)
+
+    @property
+    def labels(self) -> ClassList:
+        """The list of classes that is judged.
+
+        Raises InputError where the outputs are features.
+        """
+        if self.class_list is None:
+            raise InputError("the network gives features, which no judge reads: fit a probe on them first")
+        return self.class_list
 
     @property
     def has_outside(self) -> bool:
-        """Whether the last column stands for what is none of the nine."""
-        return self.classes == IMAGENET_CLASSES and not self.nine_only
+        """Whether the last column stands for what is none of the list."""
+        return self.by_wnid and not self.nine_only and self._columns > len(self.labels)
 
     def prepare(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 s t"]:
         """The network's input, channels last, of RGB images in [0, 1]."""
@@ -63,36 +85,56 @@ class Judged(nn.Module):
 
         Raises InputError where the network fails, has another number of outputs than was said, or one is not finite.
         """
-        return checked_logits(run_network(self.network, self.prepare(images)), self.classes)
+        return self.checked(run_network(self.network, self.prepare(images)))
+
+    def checked(self, logits: Any) -> Float[Tensor, "b c"]:
+        """Outputs of the network, if they are as many as was said, and finite.
+
+        Raises InputError otherwise.
+        """
+        listed = self.classes if self.class_list is None else len(self.class_list)
+        return checked_logits(logits, self.classes, listed=listed)
 
     def class_logits(self, logits: Float[Tensor, "b c"]) -> Float[Tensor, "b k"]:
-        """The largest logit of each of the nine classes, and (column 9, for ImageNet's classes) of all others."""
-        if self.classes != IMAGENET_CLASSES:
+        """The largest logit of each class of the list, and (one column more, `has_outside`) of all other outputs."""
+        if not self.by_wnid:
             return logits
         return torch.stack([logits.index_select(1, members).amax(1) for members in self._members()], 1)
 
     def class_probabilities(self, logits: Float[Tensor, "b c"]) -> Float[Tensor, "b k"]:
         """The probability (softmax over all outputs that count, summed by class) of each column of `class_logits`."""
-        if self.classes != IMAGENET_CLASSES:
+        if not self.by_wnid:
             return logits.softmax(1)
         masses = torch.stack([logits.index_select(1, members).logsumexp(1) for members in self._members()], 1)
         return masses.softmax(1)
 
     def _members(self) -> list[Tensor]:
-        return [self.get_buffer(f"members_{label}") for label in range(CLASS_COUNT + self.has_outside)]
+        return [self.get_buffer(f"members_{label}") for label in range(len(self.labels) + self.has_outside)]
 
     def among_nine(self) -> "Judged":
-        """The same classifier made to choose among the nine classes: outputs outside them count for nothing."""
-        twin = Judged(self.network, classes=self.classes, size=self.size, nine_only=True)
+        """The same classifier made to choose among the classes of the list: outputs outside them count for nothing."""
+        twin = Judged(
+            self.network,
+            class_list=self.class_list,
+            classes=self.classes,
+            by_wnid=self.by_wnid,
+            size=self.size,
+            nine_only=True,
+        )
         twin.mean, twin.std = self.mean, self.std
         return twin.to(self.mean.device).train(self.training)
 
 
-def judged_classifier(classifier: Classifier) -> Judged:
-    """One of our own classifiers, as the judges see it."""
+def judged_classifier(classifier: Classifier, class_list: ClassList) -> Judged:
+    """One of our own classifiers, an output a class of the list, as the judges see it.
+
+    Raises InputError where it has another number of outputs.
+    """
     return Judged(
         classifier.network,
+        class_list=class_list,
         classes=classifier.classes,
+        by_wnid=False,
         mean=classifier.mean.flatten().tolist(),
         std=classifier.std.flatten().tolist(),
         size=classifier.input_size,
@@ -116,8 +158,8 @@ def run_network(network: nn.Module, images: Tensor) -> Any:
         ) from error
 
 
-def checked_logits(logits: Tensor, classes: int) -> Tensor:
-    """The logits, if they are `B classes` and finite.
+def checked_logits(logits: Any, classes: int, *, listed: int) -> Tensor:
+    """The logits, if they are `B classes` and finite; `listed` is the number of classes that are judged.
 
     Raises InputError otherwise.
     """
@@ -125,16 +167,45 @@ def checked_logits(logits: Tensor, classes: int) -> Tensor:
         found = "x".join(map(str, logits.shape[1:])) if isinstance(logits, Tensor) else type(logits).__name__
         raise InputError(
             f"the model gives {found} outputs an image, expected {classes}: say which classes it has "
-            f"({CLASS_COUNT}: --in9, {IMAGENET_CLASSES}: without), or give a model that has them"
+            f"({listed}: --in9, {IMAGENET_CLASSES}: without), or give a model that has them"
         )
     if not torch.isfinite(logits).all():
         raise InputError("the model gives logits that are not finite: its weights or its normalisation are wrong")
     return logits
 
 
-def _superclasses() -> list[list[int]]:
-    """ImageNet's class indices by IN-9 label; last those of none."""
-    members: list[list[int]] = [[] for _ in range(CLASS_COUNT + 1)]
-    for index, label in enumerate(in9_label_by_imagenet_index()):
-        members[CLASS_COUNT if label is None else label].append(index)
-    return members
+def _speaks_by_wnid(class_list: ClassList, classes: int, said: bool | None) -> bool:
+    """Whether ImageNet's outputs speak for a list, rather than one of its own for each class."""
+    by_wnid = classes == IMAGENET_CLASSES != len(class_list) if said is None else said
+    expected = IMAGENET_CLASSES if by_wnid else len(class_list)
+    if classes != expected:
+        raise InputError(
+            f"the model has {classes} outputs, expected {len(class_list)} (one for each class of {class_list.name}, "
+            f"--in9) or ImageNet's {IMAGENET_CLASSES}: give a model that has them"
+        )
+    return by_wnid
+
+
+def _members_by_wnid(class_list: ClassList) -> list[list[int]]:
+    """ImageNet's class indices by label; last those outside the list, if there are any.
+
+    Raises InputError where a class has no wnid, or one that is none of ImageNet's 1,000.
+    """
+    without = [name for name, wnids in zip(class_list.names, class_list.wnids, strict=True) if not wnids]
+    if without:
+        raise InputError(
+            f"{class_list.describe()} has no wnids for {without[0]!r}, so the model's {IMAGENET_CLASSES} outputs "
+            f"cannot speak for it: give a list with wnids, or a model of {len(class_list)} outputs with --in9"
+        )
+    known = imagenet_wnids()
+    strange = sorted(set(class_list.label_by_wnid).difference(known))
+    if strange:
+        raise InputError(
+            f"{strange[0]} of {class_list.describe()} is none of ImageNet's 1,000 wnids, so the model's "
+            f"{IMAGENET_CLASSES} outputs cannot speak for it: take it out of the list, or give a model of "
+            f"{len(class_list)} outputs with --in9"
+        )
+    members: list[list[int]] = [[] for _ in range(len(class_list) + 1)]
+    for index, wnid in enumerate(known):
+        members[class_list.label_by_wnid.get(wnid, len(class_list))].append(index)
+    return members if members[-1] else members[:-1]

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from bgdata.classes import ClassList, check_same, read_class_list
 from bgdata.errors import InputError
-from bgdata.labels import CLASS_COUNT
 from models.classifiers.checkpoints import load_classifier
 from models.classifiers.heads import find_head, head_keys
 from models.classifiers.judged import (
@@ -21,7 +21,6 @@ from models.classifiers.judged import (
     IN9_MEAN,
     IN9_STD,
     Judged,
-    judged_classifier,
 )
 from models.classifiers.programs import load_entry, load_exported, load_torchscript
 from models.classifiers.published import NamedNetwork, build_network, other_classes
@@ -35,10 +34,13 @@ from models.weights.states import Weights, choose_weights, is_program, read_cont
 class ModelSource:
     """Which model: a name with published weights, a name with a checkpoint, a program, or a Python function.
 
-    `in9`: nine outputs, else ImageNet's thousand. `mean`, `std` (RGB) and `size` (the side that images are resized to,
-    pixels) override what the model says of itself. `key` and `prefix` say which of several states in a checkpoint.
+    `class_list` is the list that is judged. `in9`: as many outputs as it has classes, in its order, else ImageNet's
+    thousand. `features`: the outputs speak for no class. `mean`, `std` (RGB) and `size` (the side that images are
+    resized to, pixels) override what the model says of itself. `key` and `prefix` say which of several states in a
+    checkpoint.
     """
 
+    class_list: ClassList
     checkpoint: Path | None = None
     arch: str = "resnet50"
     weights: str | None = None
@@ -49,6 +51,7 @@ class ModelSource:
     size: int | None = None
     key: str | None = None
     prefix: str | None = None
+    features: bool = False
 
     @property
     def choice(self) -> Choice:
@@ -58,7 +61,7 @@ class ModelSource:
     @property
     def classes(self) -> int:
         """How many outputs the model is said to have."""
-        return CLASS_COUNT if self.in9 else IMAGENET_CLASSES
+        return len(self.class_list) if self.in9 else IMAGENET_CLASSES
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ def load_judged(source: ModelSource) -> tuple[Judged, dict[str, Any]]:
 
     Images are normalised, in this order of precedence, by what `source` says; by what the checkpoint holds (our own
     record, MadryLab's normaliser); for pretrained weights and timm's thousand-class networks by their publisher's
-    metadata; else as the official evaluator does, by the statistics of ImageNet (1000 classes) or IN-9 (9). A
+    metadata; else as the official evaluator does, by the statistics of ImageNet (1000 outputs) or IN-9 (`in9`). A
     function's network is given images in [0, 1] as they are.
 
     Raises InputError where it cannot be loaded, does not fit, or is not said well.
@@ -120,7 +123,15 @@ def assemble_judged(
     final = dataclasses.replace(preparation, **said)
     if len(final.mean) != 3 or len(final.std) != 3 or not all(value > 0 for value in final.std):
         raise InputError(f"mean {final.mean} and std {final.std}: expected three numbers each (RGB), std above 0")
-    judged = Judged(network, classes=source.classes, mean=final.mean, std=final.std, size=final.size).eval()
+    judged = Judged(
+        network,
+        class_list=None if source.features else source.class_list,
+        classes=source.classes,
+        by_wnid=not source.in9,
+        mean=final.mean,
+        std=final.std,
+        size=final.size,
+    ).eval()
     if source.checkpoint is not None:
         record["checkpoint"] = source.checkpoint.name
         if source.checkpoint.is_file():  # a function may read a folder
@@ -183,11 +194,16 @@ def is_ours(content: Any) -> bool:
 
 def _from_our_training(source: ModelSource, checkpoint: Path) -> tuple[nn.Module, Preparation, dict[str, Any]]:
     classifier, content = load_classifier(checkpoint)
-    if classifier.classes != source.classes:
-        raise InputError(other_classes(str(checkpoint), classifier.classes, source.classes))
-    judged = judged_classifier(classifier)
-    preparation = Preparation(judged.mean.flatten().tolist(), judged.std.flatten().tolist(), judged.size)
-    return judged.network, preparation, {"arch": classifier.arch, "recipe": content["recipe"], "seed": content["seed"]}
+    if not source.features:
+        if not source.in9 or classifier.classes != source.classes:
+            raise InputError(other_classes(str(checkpoint), classifier.classes, source.classes))
+        trained = read_class_list(content.get("class_list"), where=str(checkpoint))
+        check_same({str(checkpoint): trained, "the data": source.class_list})
+    preparation = Preparation(
+        classifier.mean.flatten().tolist(), classifier.std.flatten().tolist(), classifier.input_size
+    )
+    record = {"arch": classifier.arch, "recipe": content["recipe"], "seed": content["seed"]}
+    return classifier.network, preparation, record
 
 
 def _check_head(network: nn.Module, weights: Weights, source: ModelSource, checkpoint: Path) -> None:

@@ -9,7 +9,6 @@ import torchvision
 from torch import nn
 
 from bgdata.errors import InputError
-from bgdata.labels import CLASS_COUNT
 from models.classifiers.judged import IMAGENET_CLASSES, IMAGENET_MEAN, IMAGENET_STD
 from models.classifiers.libraries import published, resolve_name
 from models.classifiers.saved import hub_id, read_config, saved_folder
@@ -118,9 +117,13 @@ def _build_saved(name: str, arch: str, classes: int, weights: str | None) -> Nam
 
 def other_classes(what: str, found: int, expected: int) -> str:
     """The sentence on a network with another number of classes than was said."""
-    advice = {CLASS_COUNT: "say --in9", IMAGENET_CLASSES: "leave out --in9"}
-    known = f"the judges know {CLASS_COUNT} (IN-9) and {IMAGENET_CLASSES} (ImageNet) classes"
-    return f"{what} has {found} classes, expected {expected}: {advice.get(found, known)}"
+    if found == IMAGENET_CLASSES:
+        advice = "leave out --in9"
+    elif expected == IMAGENET_CLASSES:
+        advice = f"say --in9 where the data have {found} classes"
+    else:
+        advice = f"give a model of the data's {expected} (--in9) or of ImageNet's {IMAGENET_CLASSES} classes"
+    return f"{what} has {found} classes, expected {expected}: {advice}"
 
 
 def _with_preparation(network: nn.Module, arch: str, weights: str | None) -> NamedNetwork:

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from jaxtyping import Float32, UInt8
 
+from bgdata.classes import plain_class_list
 from bgdata.digits.bias import TESTS, BiasedDigits
 from bgdata.digits.plain import CLASSES
 from bgdata.sheets.heat import HeatCell
@@ -20,6 +21,7 @@ from models.evaluation.statistics import wilson_interval
 from models.training.penalties import image_gradients, mean_size
 
 _BATCH = 256
+_LIST = plain_class_list("digits", [str(digit) for digit in range(CLASSES)])
 
 
 def score_on_digits(
@@ -68,7 +70,7 @@ def digit_rows(
 
 
 def _maps(classifier: Classifier, digits: BiasedDigits, *, device: torch.device) -> Float32[np.ndarray, "n h w"]:
-    model = judged_classifier(classifier).to(device).eval()
+    model = judged_classifier(classifier, _LIST).to(device).eval()
     return attribute(model, digits.images, digits.labels, method="gradient", device=device)
 
 

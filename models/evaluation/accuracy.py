@@ -1,6 +1,6 @@
 """Predictions and accuracy: what all judges share."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Bool, Float32, Int64, UInt8
 from torch import Tensor
 
+from bgdata.classes import ClassList, check_same
 from bgdata.errors import InputError
-from bgdata.labels import CLASS_FOLDERS
 from bgdata.pixels import ImageSource
 from bgdata.shards import Row
 from models.classifiers.classifier import Classifier
@@ -42,9 +42,19 @@ def summary_by_class(
     hits: Bool[np.ndarray, " n"],
     labels: Int64[np.ndarray, " n"],
     summary: Callable[[Bool[np.ndarray, " k"]], dict[str, Any]],
+    *,
+    classes: ClassList,
 ) -> dict[str, dict[str, Any]]:
     """The summary of each class's part of `hits`, by class folder; classes that do not occur are absent."""
-    return {CLASS_FOLDERS[label]: summary(hits[labels == label]) for label in np.unique(labels)}
+    return {classes.folders[label]: summary(hits[labels == label]) for label in np.unique(labels)}
+
+
+def classes_of(sources: Iterable[ImageSource]) -> ClassList:
+    """The one list of classes of all these sets.
+
+    Raises InputError where two of them have different lists.
+    """
+    return check_same({str(source.folder): source.classes for source in sources})
 
 
 def labels_of(rows: Sequence[Row]) -> Int64[np.ndarray, " n"]:

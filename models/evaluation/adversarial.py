@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Int64
 
-from bgdata.labels import CLASS_COUNT
 from bgdata.randomness import seeded_order
 from models.classifiers.judged import Judged
 from models.evaluation.challenge import Verdicts, challenge_score, judge_foregrounds
@@ -25,7 +24,7 @@ def choose_rated(data: ChallengeData, per_class: int | None, *, seed: int) -> Bo
     """The foregrounds that are put on every background: a seeded choice of each class, or all of them (None)."""
     chosen = np.full(len(data.labels), per_class is None)
     if per_class is not None:
-        for label in range(CLASS_COUNT):
+        for label in range(len(data.class_list)):
             (members,) = np.nonzero(data.labels == label)
             order = seeded_order(seed, [data.ids[member] for member in members], "challenge.rated")
             chosen[members[order[:per_class]]] = True
@@ -81,7 +80,7 @@ class AdversarialGallery:
         return {
             "backgrounds": [
                 self._background(place, rank)
-                for label in range(CLASS_COUNT)
+                for label in range(len(self._data.class_list))
                 for rank, place in enumerate(self._most_fooling(label))
             ],
             "robust": [self._foreground(row) for row in order[:FOREGROUNDS]],

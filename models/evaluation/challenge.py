@@ -15,11 +15,12 @@ import torch
 from jaxtyping import Bool, Int64
 from tqdm import tqdm
 
+from bgdata.classes import check_same
 from bgdata.errors import InputError
 from bgdata.pixels import ImageSource, load_packed_masks, load_pixels
 from models.classifiers.judged import Judged
 from models.classifiers.loading import state_sha256
-from models.evaluation.accuracy import labels_of, summary_by_class, unique_ids
+from models.evaluation.accuracy import classes_of, labels_of, summary_by_class, unique_ids
 from models.evaluation.order import BackgroundOrder, best_pairs
 from models.evaluation.pairs import DECIDING, ChallengeData, Margins
 from models.evaluation.statistics import wilson_interval
@@ -57,9 +58,11 @@ def open_challenge(
     Decoded once, into memory or, with a `folder`, into arrays mapped from it, a folder a set. Returned with them: how
     many photos have no mask, which the official evaluator leaves out as well.
 
-    Raises InputError where a mask has no photo, a photo two images, or images differ in size.
+    Raises InputError where a mask has no photo, a photo two images, or sets differ in their images' size or their
+    lists of classes.
     """
     originals, masks, behind = (sources[name] for name in SETS_READ)
+    class_list = classes_of((originals, masks, behind))
     photo_rows, mask_rows, background_rows = (source.split(split) for source in (originals, masks, behind))
     photos = dict(zip(unique_ids(originals, photo_rows), photo_rows, strict=True))
     mask_ids, background_ids = unique_ids(masks, mask_rows), unique_ids(behind, background_rows)
@@ -85,6 +88,7 @@ def open_challenge(
         backgrounds=backgrounds,
         background_labels=labels_of(background_rows),
         background_ids=tuple(background_ids),
+        class_list=class_list,
     )
     return data, len(photos) - len(rows)
 
@@ -95,7 +99,8 @@ def _loading(folder: Path | None, name: str, workers: int) -> dict[str, Any]:
 
 def table_identity(model: Judged, record: Mapping[str, Any], sources: Mapping[str, ImageSource]) -> str:
     """What a kept table of pairs is of: the model (`record`: what is known of it) and the data."""
-    judged = {"nine_only": model.nine_only, "model": {**record, "state_sha256": state_sha256(model)}}
+    known = {**record, "state_sha256": state_sha256(model)}
+    judged = {"nine_only": model.nine_only, "class_list": model.labels.digest, "model": known}
     return json.dumps([judged, {name: source.manifest["shards"] for name, source in sources.items()}])
 
 
@@ -119,7 +124,10 @@ def judge_foregrounds(
     `full` visits every pair, of all foregrounds or of the marked ones. With a `folder`, a killed run goes on where it
     was (a table of another `identity` is begun anew), and `part` (i of n) judges every n-th foreground alone: others
     may work on the rest in the same folder, and a last run without `part` finds all done.
+
+    Raises InputError where the model and the data have different lists of classes, or there is no such part.
     """
+    check_same({"the model": model.labels, "the data": data.class_list})
     first, step = part
     if not 1 <= first <= step:
         raise InputError(f"part {first}/{step}: expected 1/{step} to {step}/{step}")
@@ -275,11 +283,12 @@ def challenge_score(
     """
     labels = data.labels[verdicts.rows]
     score: dict[str, Any] = {
+        "class_list": data.class_list.to_record(),
         **_summary(verdicts.vulnerable),
         "backgrounds": len(data.backgrounds),
         "forward_passes": verdicts.forward_passes,
         "decided_in_float32": verdicts.decided,
-        "per_class": summary_by_class(verdicts.vulnerable, labels, _summary),
+        "per_class": summary_by_class(verdicts.vulnerable, labels, _summary, classes=data.class_list),
     }
     foregrounds = [
         {

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int64
 
-from bgdata.labels import CLASS_COUNT, CLASS_NAMES
+from bgdata.classes import ClassList
 from models.evaluation.statistics import wilson_interval
 
 # Of fewer images the worst rate is chance's: the 95 % interval of a rate is up to 40 points wide at 20 images, up to 70
@@ -15,29 +15,33 @@ MIN_GROUP = 20
 
 
 def worst_group(
-    labels: Int64[np.ndarray, " n"], backgrounds: Int64[np.ndarray, " n"], correct: Bool[np.ndarray, " n"]
+    labels: Int64[np.ndarray, " n"],
+    backgrounds: Int64[np.ndarray, " n"],
+    correct: Bool[np.ndarray, " n"],
+    *,
+    classes: ClassList,
 ) -> dict[str, Any] | None:
     """The accuracy of the worst group of at least MIN_GROUP images, and which it is; None where no group has as many.
 
     The interval is of the group's own rate: it knows nothing of the group having been chosen as the worst. `groups`
     counts those of enough images, `too_small` the others. Source: Sagawa et al. 2020.
     """
-    pairs = labels * CLASS_COUNT + backgrounds
-    counts = np.bincount(pairs, minlength=CLASS_COUNT**2)
-    hits = np.bincount(pairs[correct], minlength=CLASS_COUNT**2)
+    # Only the groups that occur: of hundreds of classes most do not.
+    pairs, group, counts = np.unique(labels * len(classes) + backgrounds, return_inverse=True, return_counts=True)
+    hits = np.bincount(group[correct], minlength=len(pairs))
     (enough,) = np.nonzero(counts >= MIN_GROUP)
     if not len(enough):
         return None
     worst = int(enough[np.argmin(hits[enough] / counts[enough])])
-    label, background = divmod(worst, CLASS_COUNT)
+    label, background = divmod(int(pairs[worst]), len(classes))
     right, count = int(hits[worst]), int(counts[worst])
     return {
-        "class": CLASS_NAMES[label],
-        "background": CLASS_NAMES[background],
+        "class": classes.names[label],
+        "background": classes.names[background],
         "accuracy": right / count,
         "correct": right,
         "count": count,
         "interval": wilson_interval(right, count),
         "groups": len(enough),
-        "too_small": int((counts > 0).sum()) - len(enough),
+        "too_small": len(pairs) - len(enough),
     }

@@ -1,4 +1,5 @@
-"""Accuracy on the variants of ImageNet-9, the gap that backgrounds make, and what a background changes in a photo.
+"""Accuracy on the variants of a test set (ImageNet-9, or one made like it), the gap that backgrounds make, and what a
+background changes in a photo.
 
 Source: Xiao et al. 2021, table 2 and section 3; the predictions are those of the official evaluator.
 """
@@ -14,27 +15,38 @@ import torch
 from jaxtyping import Bool, Float32, Int64, UInt8
 from tqdm import tqdm
 
+from bgdata.classes import ClassList, check_same
 from bgdata.compose.variants import MIXED
-from bgdata.labels import CLASS_COUNT
 from bgdata.pixels import ImageSource, load_pixels
 from bgdata.shards import Row
 from models.classifiers.judged import Judged
 from models.devices import exact_arithmetic
-from models.evaluation.accuracy import image_batches, labels_of, summary_by_class, unique_ids
+from models.evaluation.accuracy import classes_of, image_batches, labels_of, summary_by_class, unique_ids
 from models.evaluation.groups import worst_group
-from models.evaluation.statistics import count_pairs, expected_calibration_error, paired_gap, wilson_interval
+from models.evaluation.statistics import (
+    count_pairs,
+    expected_calibration_error,
+    list_pairs,
+    paired_gap,
+    wilson_interval,
+)
 
 # Which variants of a photo are compared: each with its original, and the two that make the BG-gap.
 _REFERENCE = "original"
 _GAP = ("mixed_same", "mixed_rand")
+# Matrices of up to so many classes are written whole; of 1,000 most of a million cells are zero.
+_WHOLE = 50
+# Labels and what is outside them, where one digit says all.
+_DIGITS = 10
 
 
 @dataclass(frozen=True)
 class Judgement:
     """A model's predictions on one variant, image by image, in the order of `ids`.
 
-    `predicted` is 0 to 8, or 9 for none of the nine; `among_nine` is the best of the nine; `confidence` is the
-    probability of the predicted class. `backgrounds` are the classes of the backgrounds, where the set names them.
+    `predicted` is a label of `class_list`, or one more than its last for none of it (9 with ImageNet-9); `among_nine`
+    is the best of the list; `confidence` is the probability of the predicted class. `backgrounds` are the classes of
+    the backgrounds, where the set names them.
     """
 
     ids: Sequence[str]
@@ -42,6 +54,7 @@ class Judgement:
     predicted: Int64[np.ndarray, " n"]
     among_nine: Int64[np.ndarray, " n"]
     confidence: Float32[np.ndarray, " n"]
+    class_list: ClassList
     backgrounds: Int64[np.ndarray, " n"] | None = None
 
     @property
@@ -64,8 +77,11 @@ def judge_variants(
 
     With a `cache`, variants are mapped from arrays there, a folder a set, which are decoded once for all judges.
 
-    Raises InputError where a set cannot be read, or the model has other outputs than it should.
+    Raises InputError where a set cannot be read, the model has other outputs than it should, or it and the sets have
+    different lists of classes.
     """
+    classes = classes_of(sources.values())
+    check_same({"the model": model.labels, "the data": classes})
     model.to(device).eval()
     judgements = {}
     for variant, source in tqdm(sources.items(), desc="variants", unit="set"):
@@ -73,22 +89,24 @@ def judge_variants(
         ids = unique_ids(source, rows)
         pixels = load_pixels(source, rows, size=None, folder=cache and cache / variant, workers=workers, label=variant)
         predicted, among_nine, confidence = predict(model, pixels, device=device, batch=eval_batch)
-        judgements[variant] = Judgement(ids, labels_of(rows), predicted, among_nine, confidence, _backgrounds(rows))
+        judgements[variant] = Judgement(
+            ids, labels_of(rows), predicted, among_nine, confidence, classes, _backgrounds(rows)
+        )
     return judgements
 
 
 def predict(
     model: Judged, pixels: UInt8[np.ndarray, "n h w 3"], *, device: torch.device, batch: int
 ) -> tuple[Int64[np.ndarray, " n"], Int64[np.ndarray, " n"], Float32[np.ndarray, " n"]]:
-    """Predicted class, best of the nine, and the former's probability of each image; the model lies on `device`."""
-    parts = []
+    """Predicted class, best of the list, and the former's probability of each image; the model lies on `device`."""
+    parts, count = [], len(model.labels)
     with torch.inference_mode(), exact_arithmetic():
         for images in image_batches(pixels, device=device, batch=batch):
             raw = model(images)
             logits = model.class_logits(raw)
             predicted = logits.argmax(1)
             confidence = model.class_probabilities(raw).gather(1, predicted[:, None])[:, 0]
-            parts.append((predicted.cpu(), logits[:, :CLASS_COUNT].argmax(1).cpu(), confidence.float().cpu()))
+            parts.append((predicted.cpu(), logits[:, :count].argmax(1).cpu(), confidence.float().cpu()))
     predicted_all, among_nine, confidences = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
     return predicted_all, among_nine, confidences
 
@@ -96,17 +114,21 @@ def predict(
 def in9_score(judgements: Mapping[str, Judgement], *, among_nine: bool) -> dict[str, Any]:
     """The judgements as a score: by variant, the BG-gap with its interval, and what changes from variant to variant.
 
-    `among_nine` adds, apart, the accuracy of choosing among the nine classes' outputs only (ImageNet's models). Where
+    `among_nine` adds, apart, the accuracy of choosing among the list's outputs only (ImageNet's models). Where
     the variants hold different photos, `photos_missing` counts those that each lacks of all; gaps and transitions are
     of the photos that both variants have.
+
+    Raises InputError where the judgements are of different lists of classes.
     """
+    classes = judged_classes(judgements)
     score: dict[str, Any] = {
+        "class_list": classes.to_record(),
         "variants": {
             variant: variant_score(judgement, among_nine=among_nine) for variant, judgement in judgements.items()
         },
         "bg_gap": bg_gap(judgements),
         "worst_group": group_score(judgements),
-        "chance": 1 / CLASS_COUNT,
+        "chance": 1 / len(classes),
     }
     if score["bg_gap"] is not None:
         same, rand = (judgements[variant] for variant in _GAP)
@@ -117,6 +139,14 @@ def in9_score(judgements: Mapping[str, Judgement], *, among_nine: bool) -> dict[
     }
     missing = photos_missing(judgements)
     return score | ({"photos_missing": missing} if missing else {})
+
+
+def judged_classes(judgements: Mapping[str, Judgement]) -> ClassList:
+    """The one list of classes of all judgements.
+
+    Raises InputError where two differ.
+    """
+    return check_same({variant: judgement.class_list for variant, judgement in judgements.items()})
 
 
 def photos_missing(judgements: Mapping[str, Judgement]) -> dict[str, int]:
@@ -143,22 +173,24 @@ def group_score(judgements: Mapping[str, Judgement]) -> dict[str, Any] | None:
         return None
     labels = np.concatenate([judgement.labels for judgement in mixed])
     correct = np.concatenate([judgement.correct for judgement in mixed])
-    return worst_group(labels, np.concatenate(backgrounds), correct)
+    return worst_group(labels, np.concatenate(backgrounds), correct, classes=judged_classes(judgements))
 
 
 def variant_score(judgement: Judgement, *, among_nine: bool) -> dict[str, Any]:
     """Accuracy with its interval, by class, the worst class, calibration, and the confusion matrix of one variant.
 
-    The confusion's rows are the true class, its columns the predicted one; a tenth column is none of the nine.
+    The confusion's rows are the true class, its columns the predicted one; one column more (`among_nine`) is none of
+    the list. Of more than 50 classes it is a list of what occurs: `[true, predicted, count]` each.
     """
-    per_class = summary_by_class(judgement.correct, judgement.labels, _accuracy)
+    count = len(judgement.class_list)
+    per_class = summary_by_class(judgement.correct, judgement.labels, _accuracy, classes=judgement.class_list)
     worst = min(per_class, key=lambda folder: per_class[folder]["accuracy"])
     score = _accuracy(judgement.correct) | {
         "per_class": per_class,
         "worst_class": {"class": worst, "accuracy": per_class[worst]["accuracy"]},
         "ece": expected_calibration_error(judgement.confidence, judgement.correct),
-        "confusion": count_pairs(
-            judgement.labels, judgement.predicted, height=CLASS_COUNT, width=CLASS_COUNT + among_nine
+        "confusion": _matrix(
+            judgement.labels, judgement.predicted, judgement.class_list, height=count, width=count + among_nine
         ),
     }
     if among_nine:
@@ -167,11 +199,15 @@ def variant_score(judgement: Judgement, *, among_nine: bool) -> dict[str, Any]:
 
 
 def recorded_predictions(judgements: Mapping[str, Judgement]) -> dict[str, dict[str, str]]:
-    """Each variant's predictions, small: a digit a photo (9: none of the nine) in the order of ids."""
+    """Each variant's predictions, small, in the order of ids; one more than the last label is none of the list.
+
+    A digit a photo for lists of up to 9 classes, else numbers with spaces between.
+    """
     recorded = {}
     for variant, judgement in judgements.items():
         order = sorted(range(len(judgement.ids)), key=lambda index: judgement.ids[index])
-        digits = "".join(str(judgement.predicted[index]) for index in order)
+        between = "" if len(judgement.class_list) < _DIGITS else " "
+        digits = between.join(str(judgement.predicted[index]) for index in order)
         recorded[variant] = {"photos_sha256": hash_ids(judgement.ids), "classes": digits}
     return recorded
 
@@ -196,20 +232,29 @@ def bg_gap(judgements: Mapping[str, Judgement]) -> float | None:
 def transitions(first: Judgement, second: Judgement) -> dict[str, Any]:
     """How predictions move between two variants of the same photos.
 
-    `predictions` counts photos by the class in the first (rows) and in the second (columns; a tenth is none of
-    the nine); `lost` were right in the first alone, `won` in the second alone.
+    `predictions` counts photos by the class in the first (rows) and in the second (columns), the last being none of
+    the list; of more than 50 classes it lists what occurs, `[first, second, count]` each. `lost` were right in the
+    first alone, `won` in the second alone.
     """
     before, after = _paired(first, second, "predicted")
     was, is_now = _paired(first, second, "correct")
-    side = CLASS_COUNT + 1
+    side = len(first.class_list) + 1
     return {
         "photos": len(before),
         "kept_right": int((was & is_now).sum()),
         "lost": int((was & ~is_now).sum()),
         "won": int((~was & is_now).sum()),
         "kept_wrong": int((~was & ~is_now).sum()),
-        "predictions": count_pairs(before, after, height=side, width=side),
+        "predictions": _matrix(before, after, first.class_list, height=side, width=side),
     }
+
+
+def _matrix(
+    rows: Int64[np.ndarray, " n"], columns: Int64[np.ndarray, " n"], classes: ClassList, *, height: int, width: int
+) -> list[list[int]]:
+    if len(classes) > _WHOLE:
+        return list_pairs(rows, columns, width=width)
+    return count_pairs(rows, columns, height=height, width=width)
 
 
 def _backgrounds(rows: Sequence[Row]) -> Int64[np.ndarray, " n"] | None:

@@ -13,10 +13,11 @@ import torch
 from jaxtyping import Bool, Float32, Int64, UInt8
 from torch import Tensor, nn
 
+from bgdata.classes import ClassList
 from bgdata.compose.paste import paste_foreground
 from bgdata.errors import InputError
 from models.classifiers.folding import fold_batch_norms
-from models.classifiers.judged import Judged, checked_logits, run_network
+from models.classifiers.judged import Judged, run_network
 from models.classifiers.programs import Program
 from models.devices import exact_arithmetic
 
@@ -30,7 +31,7 @@ _SMALLEST = float(np.finfo(np.float32).tiny)
 
 @dataclass(frozen=True)
 class ChallengeData:
-    """Foregrounds with their masks, labels and ids, and the backgrounds that each of them is put on."""
+    """Foregrounds with their masks, labels and ids, the backgrounds that each is put on, and the labels' list."""
 
     foregrounds: UInt8[np.ndarray, "n h w 3"]
     masks: Bool[np.ndarray, "n h w"]
@@ -39,6 +40,7 @@ class ChallengeData:
     backgrounds: UInt8[np.ndarray, "m h w 3"]
     background_labels: Int64[np.ndarray, " m"]
     background_ids: tuple[str, ...]
+    class_list: ClassList
 
 
 class Margins:
@@ -70,7 +72,7 @@ class Margins:
                 composites, labels = self._composites(foregrounds[start:stop], backgrounds[start:stop])
                 prepared = self._model.prepare(composites)
                 logits = self._run_fast(prepared).float()
-                parts.append(self._margins(checked_logits(logits, self._model.classes), labels))
+                parts.append(self._margins(self._model.checked(logits), labels))
         return torch.cat(parts).cpu().numpy()
 
     def decide(
@@ -82,7 +84,7 @@ class Margins:
     def predict(
         self, foregrounds: Int64[np.ndarray, " p"], backgrounds: Int64[np.ndarray, " p"]
     ) -> Int64[np.ndarray, " p"]:
-        """The predicted class of pairs, as `decide` computes them (9: none of the nine)."""
+        """The predicted class of pairs, as `decide` computes them (the last label + 1: none of the list)."""
         return self._exactly(foregrounds, backgrounds, lambda logits, _: self._model.class_logits(logits).argmax(1))
 
     def _exactly(

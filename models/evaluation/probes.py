@@ -14,8 +14,8 @@ import torch.nn.functional as F  # noqa: N812  # the name that everyone knows it
 from jaxtyping import Float, Float32, Int64, UInt8
 from torch import Tensor, nn
 
+from bgdata.classes import ClassList
 from bgdata.errors import InputError
-from bgdata.labels import CLASS_COUNT, CLASS_FOLDERS
 from bgdata.pixels import ImageSource, load_pixels
 from bgdata.randomness import seeded_order
 from models.classifiers.judged import Judged, run_network
@@ -32,11 +32,12 @@ _ITERATIONS = 300
 
 @dataclass(frozen=True)
 class Features:
-    """What a frozen network makes of photos, a row each, and what they are."""
+    """What a frozen network makes of photos, a row each, and what they are by which list."""
 
     values: Float32[np.ndarray, "n d"]
     labels: Int64[np.ndarray, " n"]
     ids: tuple[str, ...]
+    class_list: ClassList
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Probe:
     l2: float
     held_out: dict[float, float]
     photos: int
+    class_list: ClassList
 
 
 def read_features(
@@ -67,7 +69,7 @@ def read_features(
         label = f"{source.folder.name} {start + len(some)}/{len(rows)}"
         pixels = load_pixels(source, some, size=None, folder=None, workers=workers, label=label)
         parts.append(extract_features(backbone, pixels, device=device, batch=eval_batch))
-    return Features(np.concatenate(parts), labels_of(rows), tuple(row.id for row in rows))
+    return Features(np.concatenate(parts), labels_of(rows), tuple(row.id for row in rows), source.classes)
 
 
 def extract_features(
@@ -99,35 +101,44 @@ def fit_probe(features: Features, *, seed: int, l2: Sequence[float] = L2) -> Pro
     # A feature that never changes says nothing: it must not be divided by rounding.
     spread[spread < 1e-6 * max(float(np.abs(values).max()), 1e-30)] = np.inf
     inputs, targets = torch.from_numpy((values - mean) / spread), torch.from_numpy(labels)
-    held = torch.from_numpy(_held_out(labels, [features.ids[index] for index in order], seed))
-    accuracies, losses, start = {}, {}, None
+    held = torch.from_numpy(_held_out(labels, [features.ids[index] for index in order], seed, features.class_list))
+    accuracies, losses = {}, {}
+    count = len(features.class_list)
+    zeros = inputs.new_zeros(count, inputs.shape[1]), inputs.new_zeros(count)
+    start = zeros
     for penalty in sorted(l2, reverse=True):
         start = _fit(inputs[~held], targets[~held], l2=penalty, start=start)
         logits = F.linear(inputs[held], *start)
         accuracies[penalty] = float((logits.argmax(1) == targets[held]).double().mean())
         losses[penalty] = float(F.cross_entropy(logits, targets[held]))
     best = max(accuracies, key=lambda penalty: (accuracies[penalty], -losses[penalty]))
-    weight, bias = (found.numpy() for found in _fit(inputs, targets, l2=best, start=None))
+    weight, bias = (found.numpy() for found in _fit(inputs, targets, l2=best, start=zeros))
     weight = weight / spread
     bias = bias - weight @ mean
-    return Probe(weight.astype(np.float32), bias.astype(np.float32), best, accuracies, len(labels))
+    return Probe(weight.astype(np.float32), bias.astype(np.float32), best, accuracies, len(labels), features.class_list)
 
 
 def probed(backbone: Judged, probe: Probe) -> Judged:
-    """The backbone with the probe as its head: a classifier of nine classes, for every judge."""
-    head = nn.Linear(probe.weight.shape[1], CLASS_COUNT)
+    """The backbone with the probe as its head: a classifier of the probe's classes, for every judge."""
+    head = nn.Linear(probe.weight.shape[1], len(probe.class_list))
     head.load_state_dict({"weight": torch.from_numpy(probe.weight), "bias": torch.from_numpy(probe.bias)})
     mean, std = (statistic.flatten().tolist() for statistic in (backbone.mean, backbone.std))
     network = nn.Sequential(backbone.network, head.to(backbone.mean.device))
-    return Judged(network, classes=CLASS_COUNT, mean=mean, std=std, size=backbone.size).eval()
+    return Judged(
+        network,
+        class_list=probe.class_list,
+        classes=len(probe.class_list),
+        by_wnid=False,
+        mean=mean,
+        std=std,
+        size=backbone.size,
+    ).eval()
 
 
 def _fit(
-    inputs: Float[Tensor, "n d"], targets: Tensor, *, l2: float, start: tuple[Tensor, Tensor] | None
+    inputs: Float[Tensor, "n d"], targets: Tensor, *, l2: float, start: tuple[Tensor, Tensor]
 ) -> tuple[Tensor, Tensor]:
     """Weight and bias of the least penalised cross-entropy, in float64, which has one minimum."""
-    if start is None:
-        start = inputs.new_zeros(CLASS_COUNT, inputs.shape[1]), inputs.new_zeros(CLASS_COUNT)
     weight, bias = (value.clone().requires_grad_() for value in start)
     optimiser = torch.optim.LBFGS(
         [weight, bias],
@@ -148,11 +159,11 @@ def _fit(
     return weight.detach(), bias.detach()
 
 
-def _held_out(labels: Int64[np.ndarray, " n"], ids: Sequence[str], seed: int) -> np.ndarray:
+def _held_out(labels: Int64[np.ndarray, " n"], ids: Sequence[str], seed: int, classes: ClassList) -> np.ndarray:
     """Which photos choose the penalty: the seeded first fifth of each class, at least one."""
     held = np.zeros(len(labels), bool)
     drawn = np.array(seeded_order(seed, ids, "probe-held-out"))
-    for label, folder in enumerate(CLASS_FOLDERS):
+    for label, folder in enumerate(classes.folders):
         of_class = drawn[labels[drawn] == label]
         if len(of_class) < 2:
             raise InputError(

@@ -15,14 +15,15 @@ from captum.attr import LayerAttribution, LayerGradCam, Saliency
 from jaxtyping import Bool, Float32, Float64, Int64, UInt8
 from torch import Tensor, nn
 
+from bgdata.classes import ClassList, check_same
 from bgdata.compose.variants import FG_MASK
 from bgdata.errors import InputError
-from bgdata.labels import CLASS_COUNT
 from bgdata.pixels import ImageSource, load_packed_masks, load_pixels
 from bgdata.randomness import seeded_order
+from bgdata.shards import Row
 from models.classifiers.judged import Judged
 from models.devices import exact_arithmetic
-from models.evaluation.accuracy import image_batches, labels_of
+from models.evaluation.accuracy import classes_of, image_batches, labels_of
 
 VARIANTS = ("original", "mixed_rand")
 SETS_READ = (*VARIANTS, FG_MASK)
@@ -36,12 +37,15 @@ Attribute = Callable[[Judged, Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Pairs:
-    """The same photos as they are and on a random background (`images`, by variant), with their foregrounds' masks."""
+    """The same photos as they are and on a random background (`images`, by variant), their foregrounds' masks,
+    and the labels' list.
+    """
 
     ids: tuple[str, ...]
     labels: Int64[np.ndarray, " n"]
     images: Mapping[str, UInt8[np.ndarray, "n h w 3"]]
     masks: Bool[np.ndarray, "n h w"]
+    class_list: ClassList
 
 
 def open_pairs(
@@ -57,14 +61,17 @@ def open_pairs(
     in the order of the choice, so that the first few are a choice too. With a `cache`, the sets are taken from arrays
     there, a folder a set, which are decoded once for all judges.
 
-    Raises InputError where there is none.
+    Raises InputError where there is none, or the sets have different lists of classes.
     """
+    class_list = classes_of(sources[name] for name in SETS_READ)
     common = set.intersection(*({row.id for row in sources[name].split(split)} for name in SETS_READ))
     rows = [row for row in sources[FG_MASK].split(split) if row.id in common]
     if not rows:
         raise InputError(f"no photo of {split} is in all of {', '.join(SETS_READ)}: render the sets again")
     order = seeded_order(seed, [row.id for row in rows], "saliency")
-    by_label = [[rows[place] for place in order if rows[place].label == label] for label in range(CLASS_COUNT)]
+    by_label: list[list[Row]] = [[] for _ in range(len(class_list))]
+    for place in order:
+        by_label[rows[place].label].append(rows[place])
     # In turns, so that any first few photos are of as many classes.
     turns = max(len(members) for members in by_label) if per_class is None else per_class
     chosen = [members[turn] for turn in range(turns) for members in by_label if turn < len(members)]
@@ -81,6 +88,7 @@ def open_pairs(
         labels=labels_of(chosen),
         images={name: take(name, load_pixels) for name in VARIANTS},
         masks=take(FG_MASK, load_packed_masks),
+        class_list=class_list,
     )
 
 
@@ -167,11 +175,15 @@ def saliency_score(model: Judged, pairs: Pairs, *, device: torch.device) -> dict
 
     `foreground_area` is what evenly spread attribution would score. Grad-CAM is absent for networks that have no map
     for it. A mean is rounded, so that the order of float additions shows nowhere.
+
+    Raises InputError where the model and the photos have different lists of classes.
     """
+    check_same({"the model": model.labels, "the data": pairs.class_list})
     model.to(device).eval()
     layer = grad_cam_layer(model, next(image_batches(pairs.images[VARIANTS[0]][:1], device=device, batch=1)))
     methods = [method for method in METHODS if method != "grad_cam" or layer is not None]
     return {
+        "class_list": pairs.class_list.to_record(),
         "photos": len(pairs.ids),
         "foreground_area": round(float(pairs.masks.mean()), 6),
         "grad_cam_layer": layer,

@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 
-from bgdata.labels import CLASS_NAMES
 from bgdata.sheets.heat import HeatCell
 from bgdata.sheets.sheet import SheetRow
 from models.classifiers.judged import Judged
@@ -30,13 +29,12 @@ def sheet_rows(
 ) -> list[SheetRow]:
     """A row for each of the first `count` photos of `pairs`, with the methods that its score has."""
     columns: list[list[HeatCell]] = []
+    classes, names = pairs.class_list, pairs.class_list.names
     masks, labels = pairs.masks[:count], pairs.labels[:count]
     for variant in VARIANTS if len(labels) else ():
         images = pairs.images[variant][:count]
         predicted, *_ = predict(model, images, device=device, batch=len(images))
-        words = [
-            f"taken for {CLASS_NAMES[label]}" if label < len(CLASS_NAMES) else "none of nine" for label in predicted
-        ]
+        words = [f"taken for {names[label]}" if label < len(names) else classes.outside for label in predicted]
         columns.append([HeatCell(*cells) for cells in zip(images, masks, [None] * len(images), words, strict=True)])
         for method in score["variants"][variant]:
             maps = attribute(model, images, labels, method=method, device=device)
@@ -47,7 +45,7 @@ def sheet_rows(
             heats = [scaled(found) for found in maps]
             columns.append([HeatCell(*cells) for cells in zip(images, masks, heats, shares, strict=True)])
     return [
-        SheetRow(f"{CLASS_NAMES[label]} ({pairs.ids[row]})", tuple(column[row] for column in columns))
+        SheetRow(f"{names[label]} ({pairs.ids[row]})", tuple(column[row] for column in columns))
         for row, label in enumerate(labels)
     ]
 

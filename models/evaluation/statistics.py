@@ -51,3 +51,9 @@ def count_pairs(
     """How often each (row, column) occurs: a confusion matrix of labels by predictions, or of predictions by others."""
     flat = np.bincount(rows * width + columns, minlength=height * width)
     return flat.reshape(height, width).tolist()
+
+
+def list_pairs(rows: Int64[np.ndarray, " n"], columns: Int64[np.ndarray, " n"], *, width: int) -> list[list[int]]:
+    """What `count_pairs` counts as a list of those that occur, sorted: `[row, column, count]` each."""
+    flat, counts = np.unique(rows * width + columns, return_counts=True)
+    return np.stack([*np.divmod(flat, width), counts], 1).tolist()

@@ -13,6 +13,7 @@ from torch import nn
 
 from bgdata.compose.paste import paste_foreground
 from bgdata.errors import InputError
+from bgdata.labels import IN9
 from bgdata.pixels import load_pixels
 from bgdata.sources import open_sources
 from models.classifiers.classifier import build_classifier
@@ -31,10 +32,10 @@ BOTH = pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16], ids
 @pytest.fixture(scope="module")
 def classifier() -> Judged:
     """Untrained, with a head that makes its answers depend on the image."""
-    classifier = build_classifier("resnet10", input_size=32, seed=2).eval()
+    classifier = build_classifier("resnet10", input_size=32, seed=2, classes=9).eval()
     with torch.no_grad():
         classifier.network.fc.weight.mul_(20)
-    return judged_classifier(classifier).eval()
+    return judged_classifier(classifier, IN9).eval()
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +57,7 @@ def data(classifier: Judged) -> ChallengeData:
         backgrounds=plain.clip(0, 255).astype(np.uint8),
         background_labels=np.arange(backgrounds) % 9,
         background_ids=tuple(f"bg{index}" for index in range(backgrounds)),
+        class_list=IN9,
     )
     labels = [np.bincount(predictions(classifier, made, index)).argmax() for index in range(count)]
     return dataclasses.replace(made, labels=np.array(labels, np.int64))
@@ -236,7 +238,7 @@ def test_a_part_of_nothing_is_a_sentence(classifier: Judged, data: ChallengeData
 
 
 def test_the_score_counts_foregrounds_and_classes(sets: Path) -> None:
-    model = judged_classifier(build_classifier("resnet10", input_size=32))
+    model = judged_classifier(build_classifier("resnet10", input_size=32, classes=9), IN9)
     data, without_mask = open_challenge(open_sources(sets, SETS_READ), split="val", workers=2)
     assert without_mask == 0
     score = challenge_score(judge_foregrounds(model, data, device=CPU, eval_batch=64), data)
@@ -342,7 +344,7 @@ def test_programs_get_the_verdicts_of_their_network(
 ) -> None:
     program = make(copy.deepcopy(classifier.network), tmp_path / "program.pt2")
     statistics = {"mean": classifier.mean.flatten().tolist(), "std": classifier.std.flatten().tolist()}
-    model = Judged(program, classes=9, size=classifier.size, **statistics)
+    model = Judged(program, class_list=IN9, classes=9, size=classifier.size, **statistics)
     verdicts = judge_foregrounds(model, data, device=CPU, eval_batch=8, precision=precision)
     assert verdicts.vulnerable.tolist() == brute_force(classifier, data).any(1).tolist()
 

@@ -8,6 +8,7 @@ import torchvision
 from torch import nn
 
 from bgdata.errors import InputError
+from bgdata.labels import IN9
 from models.classifiers.backbones import load_backbone
 from models.classifiers.checkpoints import load_classifier, save_classifier
 from models.classifiers.classifier import Classifier, build_classifier
@@ -26,7 +27,7 @@ IMAGES = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 
 
 def prepared(**settings) -> Classifier:
-    classifier = build_classifier("resnet10", input_size=32, seed=1)
+    classifier = build_classifier("resnet10", input_size=32, seed=1, classes=9)
     prepare_classifier(classifier, RecipeSettings(start="init", data="original", **settings), seed=2)
     return classifier.eval()
 
@@ -75,7 +76,7 @@ def test_the_seed_draws_the_head() -> None:
     first, again = prepared(head=LINEAR), prepared(head=LINEAR)
     assert torch.equal(first.network.fc.weight, again.network.fc.weight)
     assert not torch.equal(
-        first.network.fc.weight, build_classifier("resnet10", input_size=32, seed=1).network.fc.weight
+        first.network.fc.weight, build_classifier("resnet10", input_size=32, seed=1, classes=9).network.fc.weight
     )
     assert torch.equal(before, torch.get_rng_state())
 
@@ -119,7 +120,7 @@ def test_a_recipe_that_names_no_head_keeps_that_of_its_start(tmp_path: Path) -> 
 
 def test_the_judges_take_an_mlp(tmp_path: Path) -> None:
     path, expected = saved_mlp(tmp_path)
-    judged, _ = load_judged(ModelSource(checkpoint=path, in9=True))
+    judged, _ = load_judged(ModelSource(class_list=IN9, checkpoint=path, in9=True))
     with torch.no_grad():
         assert torch.allclose(judged(IMAGES), expected(IMAGES), atol=1e-6)
         folded = fold_batch_norms(judged.network)
@@ -130,7 +131,7 @@ def test_the_judges_take_an_mlp(tmp_path: Path) -> None:
 
 def test_a_probe_takes_the_whole_mlp_off(tmp_path: Path) -> None:
     path, expected = saved_mlp(tmp_path)
-    backbone, _ = load_backbone(ModelSource(checkpoint=path))
+    backbone, _ = load_backbone(ModelSource(class_list=IN9, checkpoint=path))
     with torch.no_grad():
         features = backbone.network(backbone.prepare(IMAGES))
         assert features.shape == (4, 512)

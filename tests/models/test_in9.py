@@ -9,7 +9,7 @@ from bgdata import pixels
 from bgdata.compose.variants import MIXED, VARIANTS
 from bgdata.errors import InputError
 from bgdata.io import decode_image
-from bgdata.labels import CLASS_FOLDERS, CLASS_NAMES
+from bgdata.labels import CLASS_FOLDERS, CLASS_NAMES, IN9
 from bgdata.shards import ImageSet
 from bgdata.sources import open_sources
 from models.classifiers.classifier import build_classifier
@@ -25,7 +25,7 @@ CPU = torch.device("cpu")
 def judge(
     sets: Path, *, batch: int, variants: tuple[str, ...] = VARIANTS, cache: Path | None = None
 ) -> dict[str, Judgement]:
-    model = judged_classifier(build_classifier("resnet10", input_size=32, seed=1))
+    model = judged_classifier(build_classifier("resnet10", input_size=32, seed=1, classes=9), IN9)
     run = {"device": CPU, "eval_batch": batch, "workers": 2, "cache": cache}
     return judge_variants(model, open_sources(sets, variants), split="val", **run)
 
@@ -33,14 +33,14 @@ def judge(
 def judgement(labels: list[int], predicted: list[int]) -> Judgement:
     both = np.array(labels), np.array(predicted)
     return Judgement(
-        [f"p{index}" for index in range(len(labels))], *both, both[1], np.full(len(labels), 0.5, np.float32)
+        [f"p{index}" for index in range(len(labels))], *both, both[1], np.full(len(labels), 0.5, np.float32), IN9
     )
 
 
 def test_variants_are_judged_as_one_image_at_a_time_would_be(sets: Path) -> None:
     score = in9_score(judge(sets, batch=5), among_nine=False)
     assert tuple(score["variants"]) == VARIANTS
-    classifier = build_classifier("resnet10", input_size=32, seed=1).eval()
+    classifier = build_classifier("resnet10", input_size=32, seed=1, classes=9).eval()
     with ImageSet(sets / "only_bg_t") as images, torch.inference_mode():
         correct = 0
         for row in images.split("val"):
@@ -87,7 +87,7 @@ def test_the_worst_group_is_that_of_a_count_one_by_one(seed: int) -> None:
     rng = np.random.default_rng(seed)
     labels, backgrounds = rng.integers(0, 3, 300), rng.integers(0, 5, 300)
     correct = rng.random(300) < 0.6
-    worst = worst_group(labels, backgrounds, correct)
+    worst = worst_group(labels, backgrounds, correct, classes=IN9)
     groups: dict[tuple[int, int], list[bool]] = {}
     for label, background, hit in zip(labels, backgrounds, correct, strict=True):
         groups.setdefault((int(label), int(background)), []).append(bool(hit))
@@ -151,7 +151,7 @@ def test_devices_that_are_not_there_get_a_sentence() -> None:
 
 def test_variants_of_different_photos_are_compared_where_both_have_them() -> None:
     same, rand = judgement([0, 1, 2, 3], [0, 1, 2, 4]), judgement([0, 1, 2, 3], [0, 2, 2, 4])
-    fewer = Judgement(rand.ids[1:], rand.labels[1:], rand.predicted[1:], rand.among_nine[1:], rand.confidence[1:])
+    fewer = Judgement(rand.ids[1:], rand.labels[1:], rand.predicted[1:], rand.among_nine[1:], rand.confidence[1:], IN9)
     score = in9_score({"mixed_same": same, "mixed_rand": fewer}, among_nine=False)
     assert score["photos_missing"] == {"mixed_rand": 1}
     assert score["bg_gap"] == pytest.approx(1 / 3)  # 2 of 3 and 1 of 3; of all there were 3 of 4

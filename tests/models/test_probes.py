@@ -31,7 +31,7 @@ def separable(count: int = 90, width: int = 12, noise: float = 0.05) -> Features
     rng = np.random.default_rng(3)
     labels = np.arange(count) % CLASS_COUNT
     values = rng.normal(0, noise, (count, width)) + np.eye(CLASS_COUNT, width)[labels]
-    return Features(values.astype(np.float32), labels, tuple(f"n{index:04d}" for index in range(count)))
+    return Features(values.astype(np.float32), labels, tuple(f"n{index:04d}" for index in range(count)), IN9)
 
 
 def scores(probe: Probe, features: Features) -> np.ndarray:
@@ -61,7 +61,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def pooling() -> Judged:
     network = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
-    return Judged(network, classes=1000).eval()
+    return Judged(network, class_list=IN9, classes=1000).eval()
 
 
 def train_features(backbone: Judged, sets: Path, *, batch: int = 8) -> Features:
@@ -90,14 +90,14 @@ def test_the_seed_draws_the_held_out_photos_and_a_second_fit_is_the_first() -> N
 def test_order_changes_nothing() -> None:
     features = separable(noise=1.0)
     order = np.random.default_rng(1).permutation(len(features.ids))
-    mixed = Features(features.values[order], features.labels[order], tuple(features.ids[index] for index in order))
+    mixed = Features(features.values[order], features.labels[order], tuple(features.ids[index] for index in order), IN9)
     one, other = fit_probe(features, seed=0), fit_probe(mixed, seed=0)
     assert np.array_equal(one.weight, other.weight)
     assert one.held_out == other.held_out
 
 
 def test_batch_size_changes_no_prediction(sets: Path, tmp_path: Path) -> None:
-    backbone = load_backbone(ModelSource(arch=TINY, checkpoint=write_tiny(tmp_path)))[0]
+    backbone = load_backbone(ModelSource(class_list=IN9, arch=TINY, checkpoint=write_tiny(tmp_path)))[0]
     one, other = (train_features(backbone, sets, batch=batch) for batch in (1, 64))
     assert one.ids == other.ids
     np.testing.assert_allclose(one.values, other.values, atol=1e-5)
@@ -124,7 +124,7 @@ def test_the_minimum_is_that_of_an_independent_optimiser() -> None:
 def test_a_feature_that_never_changes_is_harmless() -> None:
     features = separable()
     constant = np.full((90, 1), 1e3, np.float32)
-    with_constant = Features(np.hstack([features.values, constant]), features.labels, features.ids)
+    with_constant = Features(np.hstack([features.values, constant]), features.labels, features.ids, IN9)
     probe = fit_probe(with_constant, seed=0)
     assert not probe.weight[:, -1].any()
     assert (scores(probe, with_constant).argmax(1) == features.labels).all()
@@ -149,7 +149,7 @@ def test_a_checkpoints_head_of_any_size_or_none_is_dropped(tmp_path: Path) -> No
         if found:
             network.load_state_dict(torch.load(tmp_path / "0.pt"), strict=False)
         torch.save(network.state_dict(), path)
-        backbone, record = load_backbone(ModelSource(arch=TINY, checkpoint=path))
+        backbone, record = load_backbone(ModelSource(class_list=IN9, arch=TINY, checkpoint=path))
         found.append(extract_features(backbone, images, device=CPU, batch=2))
         assert record["arch"] == TINY
         assert "classes" not in record
@@ -170,18 +170,18 @@ def test_torchvisions_heads_come_off() -> None:
 
 def test_what_cannot_be_probed_is_said(plain: Path, pooling: Judged, tmp_path: Path) -> None:
     features = separable()
-    few = Features(features.values[:10], features.labels[:10], features.ids[:10])
+    few = Features(features.values[:10], features.labels[:10], features.ids[:10], IN9)
     with pytest.raises(InputError, match="01_bird has 1 training photos, expected at least 2"):
         fit_probe(few, seed=0)
-    maps = Judged(nn.Identity(), classes=1000)
+    maps = Judged(nn.Identity(), class_list=IN9, classes=1000)
     with pytest.raises(InputError, match="gives 3x32x32 an image, expected a vector of features"):
         train_features(maps, plain)
     with pytest.raises(InputError, match="has no other photos"):
         source = open_sources(plain, ["original"])["original"]
         read_features(pooling, source, split="other", device=CPU, eval_batch=1, workers=1)
     with pytest.raises(InputError, match="is missing: give a file of weights"):
-        load_backbone(ModelSource(checkpoint=tmp_path / "none.pt"))
+        load_backbone(ModelSource(class_list=IN9, checkpoint=tmp_path / "none.pt"))
     state = {f"{key}x": value for key, value in timm.create_model("test_vit").state_dict().items()}
     torch.save(state, tmp_path / "renamed.pt")
     with pytest.raises(InputError, match="do not fit the network: missing"):
-        load_backbone(ModelSource(arch=TINY, checkpoint=tmp_path / "renamed.pt"))
+        load_backbone(ModelSource(class_list=IN9, arch=TINY, checkpoint=tmp_path / "renamed.pt"))

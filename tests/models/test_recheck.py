@@ -9,6 +9,7 @@ import torch
 from bgdata.classes import plain_class_list
 from bgdata.compose.variants import VARIANTS
 from bgdata.errors import InputError
+from bgdata.labels import IN9
 from bgdata.sources import open_sources
 from models.classifiers.classifier import build_classifier
 from models.classifiers.judged import Judged, judged_classifier
@@ -24,7 +25,7 @@ BIRTH = {"model": {}, "command": "", "split": "val"}
 
 @pytest.fixture(scope="module")
 def model() -> Judged:
-    return judged_classifier(build_classifier("resnet10", input_size=32, seed=1))
+    return judged_classifier(build_classifier("resnet10", input_size=32, seed=1, classes=9), IN9)
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +78,7 @@ def test_changed_predictions_and_verdicts_are_named(
 
 
 def test_another_model_is_found(sets: Path, in9: dict[str, Any]) -> None:
-    other = judged_classifier(build_classifier("resnet10", input_size=32, seed=2))
+    other = judged_classifier(build_classifier("resnet10", input_size=32, seed=2, classes=9), IN9)
     assert recheck(in9, sets, other, sample=18)
     said = compare_models({"checkpoint": "a.pt", "arch": "x", "size": None}, {"checkpoint": "b.pt", "arch": "y"})
     assert said == ["model: arch is y, recorded x"]

@@ -10,6 +10,7 @@ import torchvision
 from torch import nn
 
 from bgdata.errors import InputError
+from bgdata.labels import IN9
 from bgdata.sources import open_sources
 from models.classifiers.classifier import build_classifier
 from models.classifiers.judged import Judged, judged_classifier
@@ -46,7 +47,7 @@ def tiny() -> Judged:
             nn.Flatten(),
             nn.Linear(5, 9),
         )
-    return Judged(network, classes=9, mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.25)).eval()
+    return Judged(network, class_list=IN9, classes=9, mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.25)).eval()
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +104,7 @@ def test_grad_cam_is_the_reference(tiny: Judged, images: torch.Tensor) -> None:
     ],
 )
 def test_grad_cam_looks_at_the_last_map_that_tells_places_apart(arch: str, side: int, layer: str | None) -> None:
-    model = judged_classifier(build_classifier(arch, input_size=side)).eval()
+    model = judged_classifier(build_classifier(arch, input_size=side, classes=9), IN9).eval()
     images = torch.rand(1, 3, 72, 72)
     assert grad_cam_layer(model, images) == layer
     if layer is None:
@@ -114,7 +115,7 @@ def test_grad_cam_looks_at_the_last_map_that_tells_places_apart(arch: str, side:
 
 def test_a_thousand_classes_speak_for_nine(images: torch.Tensor) -> None:
     network = torchvision.models.shufflenet_v2_x0_5(weights=None)
-    model = Judged(network, classes=1000, size=64).eval()
+    model = Judged(network, class_list=IN9, classes=1000, size=64).eval()
     found = input_gradient(model, images, LABELS)
     model.zero_grad()
     best = model.class_logits(model(images)).detach()[range(3), LABELS]
@@ -139,7 +140,7 @@ def test_shares_are_counted_by_hand() -> None:
 
 @pytest.fixture(scope="module")
 def model() -> Judged:
-    return judged_classifier(build_classifier("resnet10", input_size=48, seed=1)).eval()
+    return judged_classifier(build_classifier("resnet10", input_size=48, seed=1, classes=9), IN9).eval()
 
 
 def opened(sets: Path, per_class: int | None = 2, seed: int = 0) -> Pairs:
@@ -185,14 +186,14 @@ def test_the_score_says_how_much_lies_on_the_foreground(sets: Path, model: Judge
             "count": len(known),
             "without_attribution": 18 - len(known),
         }
-    whole = Pairs(pairs.ids, pairs.labels, pairs.images, np.ones_like(pairs.masks))
+    whole = Pairs(pairs.ids, pairs.labels, pairs.images, np.ones_like(pairs.masks), IN9)
     for methods in saliency_score(model, whole, device=CPU)["variants"].values():
         assert {summary["mean_share"] for summary in methods.values()} == {1.0}
 
 
 def test_a_network_without_maps_has_gradients_alone(sets: Path) -> None:
     network = nn.Sequential(nn.Conv2d(3, 4, 8, stride=8), nn.Flatten(), nn.LayerNorm(144), nn.Linear(144, 9))
-    pairs, model = opened(sets, 1), Judged(network, classes=9).eval()
+    pairs, model = opened(sets, 1), Judged(network, class_list=IN9, classes=9).eval()
     score = saliency_score(model, pairs, device=CPU)
     assert score["grad_cam_layer"] is None
     assert {tuple(methods) for methods in score["variants"].values()} == {("gradient",)}

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from bgdata.errors import InputError
-from bgdata.labels import in9_label_by_imagenet_index
+from bgdata.labels import IN9, in9_label_by_imagenet_index
 from models.classifiers.backbones import load_backbone
 from models.classifiers.checkpoints import save_classifier
 from models.classifiers.classifier import build_classifier
@@ -84,7 +84,7 @@ FILES: dict[str, Save] = {
 @pytest.mark.parametrize("name", FILES)
 def test_weights_and_programs_answer_as_the_network(name: str, network: nn.Module, tmp_path: Path) -> None:
     FILES[name](network, tmp_path / name)
-    judged, record = load_judged(ModelSource(checkpoint=tmp_path / name, arch=ARCH, in9=True))
+    judged, record = load_judged(ModelSource(class_list=IN9, checkpoint=tmp_path / name, arch=ARCH, in9=True))
     with torch.inference_mode():
         expected = network(normalised(IN9_MEAN, IN9_STD))
         assert torch.allclose(judged(IMAGES), expected, atol=1e-4)
@@ -95,13 +95,19 @@ def test_weights_and_programs_answer_as_the_network(name: str, network: nn.Modul
 
 def test_madrylabs_normaliser_is_taken_from_the_file(network: nn.Module, tmp_path: Path) -> None:
     save_madry(network, tmp_path / "madry.pt")
-    judged, record = load_judged(ModelSource(checkpoint=tmp_path / "madry.pt", arch=ARCH, in9=True))
+    judged, record = load_judged(ModelSource(class_list=IN9, checkpoint=tmp_path / "madry.pt", arch=ARCH, in9=True))
     with torch.inference_mode():
         assert torch.allclose(judged(IMAGES), network(normalised((0.5, 0.4, 0.3), (0.2, 0.25, 0.3))), atol=1e-4)
     assert record["mean"] == pytest.approx([0.5, 0.4, 0.3])
     said, _ = load_judged(
         ModelSource(
-            checkpoint=tmp_path / "madry.pt", arch=ARCH, in9=True, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), size=32
+            class_list=IN9,
+            checkpoint=tmp_path / "madry.pt",
+            arch=ARCH,
+            in9=True,
+            mean=(0.0, 0.0, 0.0),
+            std=(1.0, 1.0, 1.0),
+            size=32,
         )
     )
     assert said.mean.flatten().tolist() == [0, 0, 0]
@@ -109,15 +115,15 @@ def test_madrylabs_normaliser_is_taken_from_the_file(network: nn.Module, tmp_pat
 
 
 def test_our_checkpoints_bring_all_that_they_need(tmp_path: Path) -> None:
-    classifier = build_classifier("resnet10", input_size=32, seed=1).eval()
+    classifier = build_classifier("resnet10", input_size=32, seed=1, classes=9).eval()
     save_classifier(tmp_path / "model.pt", classifier, {"recipe": "dynamic", "seed": 1})
-    judged, record = load_judged(ModelSource(checkpoint=tmp_path / "model.pt", in9=True))
+    judged, record = load_judged(ModelSource(class_list=IN9, checkpoint=tmp_path / "model.pt", in9=True))
     with torch.inference_mode():
         assert torch.equal(judged(IMAGES), classifier(IMAGES))
-        assert torch.equal(judged_classifier(classifier)(IMAGES), classifier(IMAGES))
+        assert torch.equal(judged_classifier(classifier, IN9)(IMAGES), classifier(IMAGES))
     assert (record["arch"], record["recipe"], record["size"]) == ("resnet10", "dynamic", 32)
     with pytest.raises(InputError, match="has 9 classes, expected 1000: say --in9"):
-        load_judged(ModelSource(checkpoint=tmp_path / "model.pt"))
+        load_judged(ModelSource(class_list=IN9, checkpoint=tmp_path / "model.pt"))
 
 
 def test_timm_names_bring_their_preprocessing(tmp_path: Path) -> None:
@@ -125,7 +131,7 @@ def test_timm_names_bring_their_preprocessing(tmp_path: Path) -> None:
 
     network = timm.create_model("test_vit", pretrained=False, num_classes=1000).eval()
     torch.save(network.state_dict(), tmp_path / "vit.pt")
-    judged, record = load_judged(ModelSource(checkpoint=tmp_path / "vit.pt", arch="timm:test_vit"))
+    judged, record = load_judged(ModelSource(class_list=IN9, checkpoint=tmp_path / "vit.pt", arch="timm:test_vit"))
     config = network.pretrained_cfg
     assert record["arch"] == "timm:test_vit"
     assert (record["mean"], record["size"]) == ([*config["mean"]], config["input_size"][-1])
@@ -146,12 +152,12 @@ def test_a_function_of_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (tmp_path / "their_script.py").write_text("import argparse\nraise SystemExit('usage: train.py')\n")
     (tmp_path / "their_error.py").write_text("1 / 0\n")
     monkeypatch.syspath_prepend(tmp_path)
-    judged, record = load_judged(ModelSource(entry="their_models:nine", in9=True))
+    judged, record = load_judged(ModelSource(class_list=IN9, entry="their_models:nine", in9=True))
     assert torch.allclose(judged(IMAGES), IMAGES.mean((2, 3)).repeat(1, 3))
     assert record["entry"] == "their_models:nine"
     for entry in ("their_models:eight", "nowhere:nine", "their_models"):
         with pytest.raises(InputError, match="no function that can be imported"):
-            load_judged(ModelSource(entry=entry, in9=True))
+            load_judged(ModelSource(class_list=IN9, entry=entry, in9=True))
     for entry, sentence in {
         "their_models:broken": r"their_models:broken raised KeyError: 'layers' \(their_models.py, line 9\)",
         "their_models:leaves": "their_models:leaves raised SystemExit: 3",
@@ -161,16 +167,20 @@ def test_a_function_of_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyP
         "their_error:nine": r"importing their_error raised ZeroDivisionError: .*\(their_error.py, line 1\)",
     }.items():
         with pytest.raises(InputError, match=sentence):
-            load_judged(ModelSource(entry=entry, in9=True))
+            load_judged(ModelSource(class_list=IN9, entry=entry, in9=True))
     with pytest.raises(InputError, match=r"none.pt is missing: --entry their_models:from_file was to read it"):
-        load_judged(ModelSource(entry="their_models:from_file", checkpoint=tmp_path / "none.pt", in9=True))
-    of_folder = load_judged(ModelSource(entry="their_models:from_file", checkpoint=tmp_path, in9=True))[1]
+        load_judged(
+            ModelSource(class_list=IN9, entry="their_models:from_file", checkpoint=tmp_path / "none.pt", in9=True)
+        )
+    of_folder = load_judged(ModelSource(class_list=IN9, entry="their_models:from_file", checkpoint=tmp_path, in9=True))[
+        1
+    ]
     assert of_folder["checkpoint"] == tmp_path.name
     assert "checkpoint_sha256" not in of_folder
     with pytest.raises(InputError, match="returned int, expected a network"):
-        load_judged(ModelSource(entry="their_models:number", in9=True))
+        load_judged(ModelSource(class_list=IN9, entry="their_models:number", in9=True))
     with pytest.raises(InputError, match="gives 9 outputs an image, expected 1000"):
-        load_judged(ModelSource(entry="their_models:nine"))[0](IMAGES)
+        load_judged(ModelSource(class_list=IN9, entry="their_models:nine"))[0](IMAGES)
     sys.modules.pop("their_models")
 
 
@@ -179,19 +189,19 @@ def test_what_does_not_fit_is_listed(network: nn.Module, tmp_path: Path) -> None
     state["conv1.0.wieght"] = state.pop("conv1.0.weight")
     torch.save(state, tmp_path / "renamed.pt")
     with pytest.raises(InputError) as error:
-        load_judged(ModelSource(checkpoint=tmp_path / "renamed.pt", arch=ARCH, in9=True))
+        load_judged(ModelSource(class_list=IN9, checkpoint=tmp_path / "renamed.pt", arch=ARCH, in9=True))
     assert "missing: conv1.0.weight" in str(error.value)
     assert "unexpected: conv1.0.wieght" in str(error.value)
     torch.save(network.state_dict(), tmp_path / "nine.pt")
     with pytest.raises(InputError, match=r"nine.pt has 9 classes, expected 1000: say --in9"):
-        load_judged(ModelSource(checkpoint=tmp_path / "nine.pt", arch=ARCH))
+        load_judged(ModelSource(class_list=IN9, checkpoint=tmp_path / "nine.pt", arch=ARCH))
 
 
 def test_a_second_copy_of_the_network_is_dropped_where_it_is_equal_and_asked_about_where_not(
     network: nn.Module, tmp_path: Path
 ) -> None:
     save_madry(network, tmp_path / "madry.pt")
-    source = ModelSource(checkpoint=tmp_path / "madry.pt", arch=ARCH, in9=True)
+    source = ModelSource(class_list=IN9, checkpoint=tmp_path / "madry.pt", arch=ARCH, in9=True)
     assert "left_over" not in load_judged(source)[1]
     content = torch.load(tmp_path / "madry.pt")
     content["model"]["module.attacker.model.conv1.0.weight"] = network.conv1[0].weight + 1
@@ -230,7 +240,7 @@ def test_files_that_are_no_weights_get_a_sentence(
         "nowhere.pt": "nowhere.pt is missing",
     }.items():
         with pytest.raises(InputError, match=sentence):
-            load_judged(ModelSource(checkpoint=tmp_path / name, arch=ARCH, in9=True))
+            load_judged(ModelSource(class_list=IN9, checkpoint=tmp_path / name, arch=ARCH, in9=True))
     assert "code ran" not in capsys.readouterr().out
 
 
@@ -242,18 +252,21 @@ def test_an_exported_program_with_python_objects_is_refused(network: nn.Module, 
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("code/data/constants/opaque_obj_0", pickle.dumps(Print()))
     with pytest.raises(InputError, match=r"opaque_obj_0.*could run code"):
-        load_judged(ModelSource(checkpoint=path, arch=ARCH, in9=True))
+        load_judged(ModelSource(class_list=IN9, checkpoint=path, arch=ARCH, in9=True))
 
 
 def test_names_that_are_unknown_get_a_sentence(tmp_path: Path, network: nn.Module) -> None:
     torch.save(network.state_dict(), tmp_path / "nine.pt")
     for source, sentence in (
-        (ModelSource(arch="resnet5", weights="x"), r"is called 'resnet5': try .*resnet50"),
-        (ModelSource(arch="hub:resnet50"), "names no library"),
-        (ModelSource(arch="resnet50", weights="IMAGENET_V2"), "expected one of IMAGENET1K_V1"),
-        (ModelSource(arch="resnet50", in9=True), "has 1000 classes, 9 were asked for"),
-        (ModelSource(checkpoint=tmp_path / "nine.pt", weights="x", in9=True), "choose one"),
-        (ModelSource(checkpoint=tmp_path / "nine.pt", arch=ARCH, in9=True, std=(0.0, 1.0, 1.0)), "std above 0"),
+        (ModelSource(class_list=IN9, arch="resnet5", weights="x"), r"is called 'resnet5': try .*resnet50"),
+        (ModelSource(class_list=IN9, arch="hub:resnet50"), "names no library"),
+        (ModelSource(class_list=IN9, arch="resnet50", weights="IMAGENET_V2"), "expected one of IMAGENET1K_V1"),
+        (ModelSource(class_list=IN9, arch="resnet50", in9=True), "has 1000 classes, 9 were asked for"),
+        (ModelSource(class_list=IN9, checkpoint=tmp_path / "nine.pt", weights="x", in9=True), "choose one"),
+        (
+            ModelSource(class_list=IN9, checkpoint=tmp_path / "nine.pt", arch=ARCH, in9=True, std=(0.0, 1.0, 1.0)),
+            "std above 0",
+        ),
     ):
         with pytest.raises(InputError, match=sentence):
             load_judged(source)
@@ -341,7 +354,7 @@ def test_a_folder_that_timm_saved_brings_all_that_it_needs(form: str, safe: bool
 
     network = timm.create_model("test_vit", num_classes=9).eval()
     timm.models.save_for_hf(network, tmp_path / "saved", safe_serialization=safe)
-    source = ModelSource(arch=form.format(tmp_path / "saved"), in9=True)
+    source = ModelSource(class_list=IN9, arch=form.format(tmp_path / "saved"), in9=True)
     judged, record = load_judged(source)
     assert record["arch"] == "timm:test_vit"
     assert record["checkpoint"] == ("model.safetensors" if safe else "pytorch_model.bin")
@@ -355,7 +368,7 @@ def test_a_folder_that_timm_saved_brings_all_that_it_needs(form: str, safe: bool
     with pytest.raises(InputError, match="holds its own weights: leave out --weights x"):
         load_judged(dataclasses.replace(source, weights="x"))
     with pytest.raises(InputError, match=r"is a folder \(config.json, .*give --arch local-dir:"):
-        load_judged(ModelSource(checkpoint=tmp_path / "saved", in9=True))
+        load_judged(ModelSource(class_list=IN9, checkpoint=tmp_path / "saved", in9=True))
 
 
 def test_a_folder_beside_the_user_is_meant_where_no_library_knows_its_name(
@@ -373,7 +386,7 @@ def test_a_folder_beside_the_user_is_meant_where_no_library_knows_its_name(
 
 def test_folders_that_are_not_timms_get_a_sentence(tmp_path: Path) -> None:
     config = tmp_path / "config.json"
-    source = ModelSource(arch=f"local-dir:{tmp_path}")
+    source = ModelSource(class_list=IN9, arch=f"local-dir:{tmp_path}")
     for text, sentence in {
         '{"architectures": ["ResNetForImageClassification"]}': r"transformers \(ResNetFor.*--entry module:function",
         '{"a": 1}': "names no architecture",
@@ -400,7 +413,7 @@ def test_one_of_several_states_is_judged_by_its_key(network: nn.Module, tmp_path
     path = tmp_path / "train.pth.tar"
     averaged = {name: value + (value.dtype == torch.float32) for name, value in network.state_dict().items()}
     torch.save({"state_dict": averaged, "state_dict_ema": network.state_dict(), "args": argparse.Namespace()}, path)
-    source = ModelSource(checkpoint=path, arch=ARCH, in9=True)
+    source = ModelSource(class_list=IN9, checkpoint=path, arch=ARCH, in9=True)
     with pytest.raises(InputError, match="`--key state_dict`, `--key state_dict_ema`"):
         load_judged(source)
     judged, record = load_judged(dataclasses.replace(source, key="state_dict_ema"))
@@ -411,26 +424,30 @@ def test_one_of_several_states_is_judged_by_its_key(network: nn.Module, tmp_path
     assert of_backbone["key"] == "state_dict_ema"
     assert torch.equal(backbone.network.conv5[0].weight, network.conv5[0].weight)
     with pytest.raises(InputError, match="choose among the states of a --checkpoint"):
-        load_judged(ModelSource(arch=ARCH, key="state_dict"))
-    save_classifier(tmp_path / "ours.pt", build_classifier("resnet8", input_size=32), {"recipe": "dynamic", "seed": 1})
+        load_judged(ModelSource(class_list=IN9, arch=ARCH, key="state_dict"))
+    save_classifier(
+        tmp_path / "ours.pt", build_classifier("resnet8", input_size=32, classes=9), {"recipe": "dynamic", "seed": 1}
+    )
     with pytest.raises(InputError, match="holds one network, read without --key and --prefix"):
-        load_judged(ModelSource(checkpoint=tmp_path / "ours.pt", prefix="x", in9=True))
+        load_judged(ModelSource(class_list=IN9, checkpoint=tmp_path / "ours.pt", prefix="x", in9=True))
 
 
 def test_start_weights_are_read_by_the_same_rule(tmp_path: Path) -> None:
-    one, other = (build_classifier("resnet8", input_size=32, seed=seed).network.state_dict() for seed in (1, 2))
+    one, other = (
+        build_classifier("resnet8", input_size=32, seed=seed, classes=9).network.state_dict() for seed in (1, 2)
+    )
     path = tmp_path / "start.pth"
     torch.save({"ema": {f"net.{name}": value for name, value in one.items()}}, path)
-    built = build_classifier("resnet8", input_size=32, weights=str(path), seed=3).network.state_dict()
+    built = build_classifier("resnet8", input_size=32, weights=str(path), seed=3, classes=9).network.state_dict()
     assert all(torch.equal(value, one[name]) for name, value in built.items())
     torch.save({"ema": one, "model": other}, path)
     with pytest.raises(InputError, match=r"2 networks that fit.*in a file of its own, and give that as train.weights"):
-        build_classifier("resnet8", input_size=32, weights=str(path))
+        build_classifier("resnet8", input_size=32, weights=str(path), classes=9)
 
 
 def test_a_thousand_classes_are_read_as_the_official_evaluator_reads_them() -> None:
     logits = torch.randn(500, 1000, generator=torch.Generator().manual_seed(1))
-    model = Judged(nn.Identity(), classes=1000, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+    model = Judged(nn.Identity(), class_list=IN9, classes=1000, mean=IMAGENET_MEAN, std=IMAGENET_STD)
     mapping = torch.tensor([9 if label is None else label for label in in9_label_by_imagenet_index()])
     assert torch.equal(model.class_logits(logits).argmax(1), mapping[logits.argmax(1)])
     nine = model.among_nine().class_logits(logits)
@@ -471,6 +488,6 @@ def test_a_network_that_fails_on_its_input_is_a_sentence() -> None:
             assert images.shape[-1] == 224, "wrong\nheight"
             return images
 
-    model = Judged(Fails(), classes=9, size=32)
+    model = Judged(Fails(), class_list=IN9, classes=9, size=32)
     with pytest.raises(InputError, match=r"the model fails on images 2x3x32x32 \(wrong height.*\): give the --size"):
         model(torch.zeros(2, 3, 64, 64))

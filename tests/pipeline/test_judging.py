@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from bgdata.compose.variants import FG_MASK, VARIANTS
+from bgdata.labels import IN9
 from models.classifiers.classifier import build_classifier
 from models.weights.readings import ANY, Choice
 from pipeline._judging import add_any_model_arguments, model_source
@@ -28,7 +29,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A release and a nine-class checkpoint in MadryLab's shape."""
     folder = tmp_path_factory.mktemp("judging")
     draw_release(folder / "release", names=(*VARIANTS, FG_MASK), side=32)
-    state = build_classifier(ARCH, input_size=32).network.state_dict()
+    state = build_classifier(ARCH, input_size=32, classes=9).network.state_dict()
     torch.save({"state_dict": {f"module.{key}": value for key, value in state.items()}}, folder / "nine.pt")
     return folder
 
@@ -142,6 +143,6 @@ def test_key_and_prefix_reach_the_model(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(sys, "path", [*sys.path])
     parser = argparse.ArgumentParser()
     add_any_model_arguments(parser)
-    source = model_source(parser.parse_args(["--key", "state_dict_ema", "--prefix", ""]))
+    source = model_source(parser.parse_args(["--key", "state_dict_ema", "--prefix", ""]), IN9)
     assert source.choice == Choice(key="state_dict_ema", prefix="")
-    assert model_source(parser.parse_args([])).choice == ANY
+    assert model_source(parser.parse_args([]), IN9).choice == ANY

@@ -20,7 +20,7 @@ MODEL = ("--data", "release", "--checkpoint", "nine.pt", "--arch", ARCH, "--in9"
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A release and a nine-class checkpoint, in the working directory."""
     draw_release(tmp_path / "release", names=(*VARIANTS, FG_MASK), side=32)
-    torch.save(build_classifier(ARCH, input_size=32).network.state_dict(), tmp_path / "nine.pt")
+    torch.save(build_classifier(ARCH, input_size=32, classes=9).network.state_dict(), tmp_path / "nine.pt")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

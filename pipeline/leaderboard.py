@@ -64,7 +64,7 @@ def check(arguments: argparse.Namespace) -> None:
     if any(isinstance(result, In9Result) and result.probe for result in results):
         raise InputError(f"{arguments.result} is of a linear probe: check it by running its command again")
     how: dict[str, Any] = running(arguments) | {"workers": arguments.workers, "seed": arguments.seed}
-    model, record = read_model(arguments)
+    model, record = read_model(arguments, results[0].classes)
     differences = []
     for result in results:
         differences += compare_models(result.model, record)

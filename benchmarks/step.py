@@ -55,9 +55,8 @@ def _print_comparison(arch: str, size: int, batch: int, *, rounds: int) -> None:
     compiling: dict[Way, float] = {}
     for way in itertools.product(LAYOUTS, PRECISIONS, (False, True)):
         layout, precision, compiled = way
-        network = (
-            build_classifier(arch, input_size=size, classes=CLASSES).network.train().to(memory_format=LAYOUTS[layout])
-        )
+        network = build_classifier(arch, input_size=size, classes=CLASSES).network.train()
+        network = network.to(memory_format=LAYOUTS[layout])
         shown = images.contiguous(memory_format=LAYOUTS[layout])
         steps[way] = _stepper(network, torch.compile(network) if compiled else network, shown, targets, precision)
         compiling[way] = _seconds(steps[way])

@@ -48,12 +48,8 @@ def open_treatment(
     if recipe.consistency is None and recipe.flow is None:
         return treat
     assert backgrounds is not None, "all others read them"
-    return Twins(
-        treat,
-        Replacement(
-            backgrounds, OtherPhotos(backgrounds, "any_class", image_labels=labels), fixed_chance(1.0, classes=classes)
-        ),
-    )
+    choose = OtherPhotos(backgrounds, "any_class", image_labels=labels)
+    return Twins(treat, Replacement(backgrounds, choose, fixed_chance(1.0, classes=classes)))
 
 
 def _open_change(

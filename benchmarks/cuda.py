@@ -74,7 +74,7 @@ def _print_same_weights(recipe: Recipe, settings: LoopSettings, scratch: Path, d
         for number in range(2):
             folder = scratch / f"{arch}-{number}"
             folder.mkdir()
-            classifier = build_classifier(arch, input_size=settings.size)
+            classifier = build_classifier(arch, input_size=settings.size, classes=9)
             _fit(classifier, recipe, short, folder, device)
             ends.append([value.cpu() for value in classifier.state_dict().values()])
         same = all(torch.equal(one, other) for one, other in zip(*ends, strict=True))
@@ -108,7 +108,7 @@ def _print_row(
     steps: int,
     compiled: bool = False,
 ) -> None:
-    classifier = build_classifier(settings.arch, input_size=settings.size).train().to(device)
+    classifier = build_classifier(settings.arch, input_size=settings.size, classes=9).train().to(device)
     network = torch.compile(classifier) if compiled else classifier
     optimizer = build_optimizer(classifier, settings, backbone_lr=1.0)
 
@@ -138,7 +138,7 @@ def _print_trainings(
     print("|---|---|---|---|---|---|---|---|")
     trained = {}
     for name, recipe in recipes.items():
-        classifier = build_classifier(settings.arch, input_size=settings.size)
+        classifier = build_classifier(settings.arch, input_size=settings.size, classes=9)
         folder = scratch / name
         folder.mkdir()
         _forget_peak(device)

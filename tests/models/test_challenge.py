@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from bgdata.classes import plain_class_list
 from bgdata.compose.paste import paste_foreground
 from bgdata.errors import InputError
 from bgdata.labels import IN9
@@ -368,3 +369,9 @@ def test_models_that_cannot_be_made_fast_are_judged_as_they_are(classifier: Judg
     assert verdicts.vulnerable.tolist() == brute_force(classifier, data).any(1).tolist()
     with pytest.raises(InputError, match="does not run in bfloat16"):
         judge_foregrounds(stubborn, data, device=CPU, eval_batch=8, precision=torch.bfloat16)
+
+
+def test_a_model_of_another_list_than_the_data_is_a_sentence(classifier: Judged, data: ChallengeData) -> None:
+    others = dataclasses.replace(data, class_list=plain_class_list("digits", [str(label) for label in range(9)]))
+    with pytest.raises(InputError, match=r"the model has the classes in9 .*, but the data has digits \(9 classes: 0"):
+        judge_foregrounds(classifier, others, device=CPU, eval_batch=8)

@@ -58,6 +58,7 @@ def test_evaluate_prints_a_table_and_writes_the_result(
     assert list(score["variants"]) == list(VARIANTS)
     assert score["command"] == " ".join(["python -m pipeline.evaluate", *MODEL, "--out results/in9.json"])
     assert len(score["model"]["checkpoint_sha256"]) == 64
+    assert score["class_list"] == IN9.to_record()
     lines = said.splitlines()
     assert [line.split()[0] for line in lines[2:10]] == list(VARIANTS)
     assert f"{score['variants']['original']['correct']} / 18" in said
@@ -101,6 +102,17 @@ def test_mistakes_end_with_one_sentence(
     code, _, said = run_command(stage, *arguments)
     assert code == 2
     assert sentence in said.splitlines()[-1]
+
+
+def test_a_list_that_is_not_the_datas_is_a_sentence(
+    place: Path, run_command: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(place)
+    (place / "two.csv").write_text("class,wnid\ncat,n02123045\ndog,n02085620\n")
+    code, _, said = run_command("evaluate", *MODEL, "--classes", "two.csv")
+    assert code == 2
+    assert "--classes two.csv has the classes two (2 classes: cat, dog), but release/" in said.splitlines()[-1]
+    assert "has in9 (9 classes: dog, bird, wheeled vehicle ...)" in said.splitlines()[-1]
 
 
 def test_a_mistake_of_a_process_of_its_own_has_its_exit_code(place: Path) -> None:

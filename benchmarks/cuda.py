@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from benchmarks.train import SETTINGS, P, draw_sets
+from bgdata.labels import IN9
 from bgdata.pixels import load_pixels
 from bgdata.shards import ImageSet
 from bgdata.sources import open_sources
@@ -184,7 +185,7 @@ def _print_judges(
     print("| recipe | precision | every pair | forward passes | again in float32 | s | passes/s | verdicts |")
     print("|---|---|---|---|---|---|---|---|")
     for name, classifier in trained.items():
-        model = judged_classifier(classifier).eval()
+        model = judged_classifier(classifier, IN9).eval()
         expected = None
         for precision, full in itertools.product(reversed(PRECISIONS), (False, True)):
             start = time.perf_counter()

@@ -1,16 +1,20 @@
 """Lists of classes as people give them: a CSV that groups WordNet ids, or the folders of a tree."""
 
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bgdata.classes import ClassList
 from bgdata.errors import InputError
+from bgdata.hidden import is_hidden
 from bgdata.prompts import imagenet_wnids
 from bgdata.text import read_table
 
 # In place of a list: the tree's own class folders.
 FOLDERS = "folders"
+# Of a tree of class folders: its splits as theirs are called, and where its masks lie.
+SPLIT_OF = {"train": "train", "val": "val", "test": "val"}
+MASKS = "masks"
 COLUMNS = ("class", "wnid")
 # ImageNet has no more; a class needs a folder, and a tar's header holds a name of 155 bytes before the last `/`.
 _MOST_CLASSES = 1000
@@ -41,6 +45,42 @@ def folder_class_list(names: Sequence[str], *, where: Path) -> ClassList:
     ordered = tuple(sorted(names))
     _refuse(where, list(check_names(ordered)))
     return ClassList(FOLDERS, ordered, tuple((name,) if name in known else () for name in ordered))
+
+
+def list_class_folders(root: Path) -> ClassList:
+    """The class folders of the tree at `root`, sorted, as a list.
+
+    Raises InputError where there is no tree, it lacks a split or a class in one of its splits, or names are no classes.
+    """
+    return folder_class_list(class_folders(root.expanduser())[0], where=root)
+
+
+def class_folders(root: Path) -> tuple[list[str], bool]:
+    """The names of the class folders of a tree, sorted, and whether it is split; see `list_class_folders`."""
+    if not root.is_dir():
+        raise InputError(f"expected an ImageFolder tree in {root}, found no folder: set runtime.folder")
+    splits = [name for name in subfolders(root) if name in SPLIT_OF]
+    homes = [root / name for name in splits] or [root]
+    found = {home: set(subfolders(home)) - {MASKS} for home in homes}
+    if splits and {SPLIT_OF[name] for name in splits} != {"train", "val"}:
+        raise InputError(f"{root} has {' and '.join(splits)}: expected train/ and val/ (or test/), or neither")
+    _check_in_all(found)
+    return sorted(set().union(*found.values())), bool(splits)
+
+
+def _check_in_all(found: Mapping[Path, set[str]]) -> None:
+    every = set().union(*found.values())
+    lacking = [f"{home} has no folder {name!r}" for home, names in found.items() for name in sorted(every - names)]
+    if lacking:
+        listed = "\n".join(f"  {sentence}" for sentence in lacking[:20])
+        raise InputError(
+            f"{len(lacking)} class folders are missing; add photos of them, or remove the classes:\n{listed}"
+        )
+
+
+def subfolders(home: Path) -> list[str]:
+    """The names of the folders in a folder, sorted, without hidden and system ones."""
+    return sorted(path.name for path in home.iterdir() if path.is_dir() and not is_hidden(path.name))
 
 
 def check_names(names: Sequence[str]) -> Iterator[str]:

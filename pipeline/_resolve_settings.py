@@ -3,12 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from bgdata.class_files import FOLDERS, read_class_csv
+from bgdata.class_files import FOLDERS, list_class_folders, read_class_csv
 from bgdata.classes import ClassList
 from bgdata.errors import InputError
 from bgdata.fetch.public_lists import PUBLIC_LISTS
-from bgdata.ingest.folder import list_class_folders
-from bgdata.ingest.sources import FOLDER
 from bgdata.labels import IN9
 from models.segmenters.settings import SECTIONS, Method
 from models.training.settings import RecipeSettings, named_classes
@@ -68,7 +66,7 @@ def _class_list(params: Params) -> ClassList:
         return read_class_csv(Path(params.classes))
     if params.fetch.source in PUBLIC_LISTS:
         return PUBLIC_LISTS[params.fetch.source]
-    if params.fetch.source != FOLDER or params.runtime.folder is None:
+    if params.fetch.source != "folder" or params.runtime.folder is None:
         raise InputError(
             f"params.yaml: classes: folders needs fetch.source: folder with runtime.folder (the tree itself), "
             f"or one of {', '.join(PUBLIC_LISTS)}"

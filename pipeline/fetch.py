@@ -45,7 +45,7 @@ def main(_: argparse.Namespace) -> None:
         elif source == "sample":
             fetch_sample(root, wnids=wnids, downloads=DOWNLOADS, mirror=mirror)
         elif source in PUBLIC_LISTS:
-            fetch_public_photos(source, root, downloads=DOWNLOADS, mirror=mirror)
+            fetch_public_photos(source, root, downloads=DOWNLOADS / f"{source}-archives", mirror=mirror)
         listed = open_source(source, root, classes)
         files = write_listing(*listed, work / "photos" / LISTING)
     print(f"fetch: {files} files listed in {RAW / 'photos' / LISTING}")

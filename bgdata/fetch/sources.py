@@ -154,14 +154,14 @@ SOURCES: dict[str, tuple[RemoteFile, ...]] = {
     ),
     "oxford_pets": (
         RemoteFile(
-            "pets-annotations.tar.gz",
+            "annotations.tar.gz",
             f"{_PETS}annotations.tar.gz",
             md5="95a8c909bbe2e81eed6a22bccdf3f68f",
             licence=_PETS_LICENCE,
             confirmed=_TORCHVISION,
         ),
         RemoteFile(
-            "pets-images.tar.gz",
+            "images.tar.gz",
             f"{_PETS}images.tar.gz",
             md5="5c4f3ee8e5d25df40f4fd59a7f44e54c",
             licence=_PETS_LICENCE,

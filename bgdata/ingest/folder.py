@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from bgdata.class_files import FOLDERS, folder_class_list
+from bgdata.class_files import FOLDERS, MASKS, SPLIT_OF, class_folders, subfolders
 from bgdata.classes import ClassList
 from bgdata.errors import InputError
 from bgdata.foreign_images import IMAGE_ENDINGS
@@ -25,8 +25,6 @@ from bgdata.randomness import image_generator
 from bgdata.text import read_table
 
 BOXES = "boxes.csv"
-_MASKS = "masks"
-_SPLITS = {"train": "train", "val": "val", "test": "val"}
 # An id is the file's name, as far as a shard's names allow, and a hash of its path: no two photos can share one.
 _STEM, _HASH = 27, 12
 _NO_ID = re.compile(r"[^A-Za-z0-9-]+")
@@ -64,48 +62,17 @@ class FolderTree:
         return (self.home / BOXES,) if (self.home / BOXES).is_file() else ()
 
 
-def list_class_folders(root: Path) -> ClassList:
-    """The class folders of the tree at `root`, sorted, as a list.
-
-    Raises InputError where there is no tree, it lacks a split or a class in one of its splits, or names are no classes.
-    """
-    return folder_class_list(_class_folders(root.expanduser())[0], where=root)
-
-
 def find_folder_tree(root: Path, classes: ClassList) -> FolderTree:
     """The tree at `root` for a list of classes: folders are named by a class or by one of its wnids; others are left.
 
     Raises InputError as `list_class_folders` does, and where the list is of folders that are others now.
     """
     root = root.expanduser()
-    names, is_split = _class_folders(root)
+    names, is_split = class_folders(root)
     if classes.name == FOLDERS and names != list(classes.names):
         other = sorted(set(names) ^ set(classes.names))
         raise InputError(f"{root} has other class folders than when config ran, as {other[0]}: `dvc repro -f config`")
     return FolderTree(root, classes, is_split)
-
-
-def _class_folders(root: Path) -> tuple[list[str], bool]:
-    """The names of the class folders, sorted, and whether the tree is split."""
-    if not root.is_dir():
-        raise InputError(f"expected an ImageFolder tree in {root}, found no folder: set runtime.folder")
-    splits = [name for name in _folders(root) if name in _SPLITS]
-    homes = [root / name for name in splits] or [root]
-    found = {home: set(_folders(home)) - {_MASKS} for home in homes}
-    if splits and {_SPLITS[name] for name in splits} != {"train", "val"}:
-        raise InputError(f"{root} has {' and '.join(splits)}: expected train/ and val/ (or test/), or neither")
-    _check_in_all(found)
-    return sorted(set().union(*found.values())), bool(splits)
-
-
-def _check_in_all(found: Mapping[Path, set[str]]) -> None:
-    every = set().union(*found.values())
-    lacking = [f"{home} has no folder {name!r}" for home, names in found.items() for name in sorted(every - names)]
-    if lacking:
-        listed = "\n".join(f"  {sentence}" for sentence in lacking[:20])
-        raise InputError(
-            f"{len(lacking)} class folders are missing; add photos of them, or remove the classes:\n{listed}"
-        )
 
 
 def list_folder_tree(tree: FolderTree, *, share: ValShare, gone: Sequence[Path] = ()) -> list[Candidate]:
@@ -117,11 +84,11 @@ def list_folder_tree(tree: FolderTree, *, share: ValShare, gone: Sequence[Path] 
     """
     labels = {name: label for label, name in enumerate(tree.classes.names)} | tree.classes.label_by_wnid
     boxes = _read_boxes(tree.home / BOXES)
-    masks = {path.with_suffix(""): path for path in _walk(tree.home, PurePosixPath(_MASKS), MASK_ENDINGS)}
+    masks = {path.with_suffix(""): path for path in _walk(tree.home, PurePosixPath(MASKS), MASK_ENDINGS)}
     lost = {path.relative_to(tree.home).as_posix() for path in gone if path.suffix.lower() in IMAGE_ENDINGS}
     paths = [path for below in _places(tree) for path in _walk(tree.home, below, IMAGE_ENDINGS)]
     photos = {path.as_posix(): path for path in paths} | {
-        path: PurePosixPath(path) for path in lost if not path.startswith(f"{_MASKS}/")
+        path: PurePosixPath(path) for path in lost if not path.startswith(f"{MASKS}/")
     }
     found = []
     for path, parts in photos.items():
@@ -129,8 +96,8 @@ def list_folder_tree(tree: FolderTree, *, share: ValShare, gone: Sequence[Path] 
         if of_class not in labels:
             continue
         image_id = _id(parts)
-        split = _SPLITS[parts.parts[0]] if tree.is_split else share.split(image_id)
-        mask = masks.get(PurePosixPath(_MASKS) / parts.with_suffix(""))
+        split = SPLIT_OF[parts.parts[0]] if tree.is_split else share.split(image_id)
+        mask = masks.get(PurePosixPath(MASKS) / parts.with_suffix(""))
         found.append(
             Candidate(
                 id=image_id,
@@ -161,17 +128,13 @@ def _check_found(
         )
 
 
-def _folders(home: Path) -> list[str]:
-    return sorted(path.name for path in home.iterdir() if path.is_dir() and not is_hidden(path.name))
-
-
 def _places(tree: FolderTree) -> list[PurePosixPath]:
-    homes = [PurePosixPath(name) for name in _folders(tree.home) if name in _SPLITS] if tree.is_split else [None]
+    homes = [PurePosixPath(name) for name in subfolders(tree.home) if name in SPLIT_OF] if tree.is_split else [None]
     return [
         PurePosixPath(name) if home is None else home / name
         for home in homes
-        for name in _folders(tree.home / (home or ""))
-        if not (home is None and name == _MASKS)
+        for name in subfolders(tree.home / (home or ""))
+        if not (home is None and name == MASKS)
     ]
 
 

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bgdata.class_files import list_class_folders
 from bgdata.classes import ClassList, plain_class_list
 from bgdata.errors import InputError
 from bgdata.geometry import Box
 from bgdata.ingest.candidates import Candidate, PhotoTree
-from bgdata.ingest.folder import FolderTree, ValShare, find_folder_tree, list_class_folders, list_folder_tree
+from bgdata.ingest.folder import FolderTree, ValShare, find_folder_tree, list_folder_tree
 from bgdata.ingest.photos import ingest_photos
 from bgdata.ingest.settings import FilterSettings, IngestSettings, PerClass
 from bgdata.ingest.sources import open_source

@@ -36,7 +36,7 @@ def recipe(adapter: AdapterSettings | None = None, **settings: Any) -> RecipeSet
 
 
 def prepared(adapter: AdapterSettings, arch: str = "resnet10") -> Classifier:
-    classifier = build_classifier(arch, input_size=32, seed=1)
+    classifier = build_classifier(arch, input_size=32, classes=9, seed=1)
     prepare_classifier(classifier, recipe(adapter), seed=2)
     return classifier.eval()
 
@@ -66,13 +66,13 @@ def filters(layer: nn.Module) -> Tensor:
 
 @KINDS
 def test_at_first_an_adapter_changes_nothing(adapter: AdapterSettings) -> None:
-    base = build_classifier("resnet10", input_size=32, seed=1).eval()
+    base = build_classifier("resnet10", input_size=32, classes=9, seed=1).eval()
     assert torch.equal(prepared(adapter)(IMAGES), base(IMAGES))
 
 
 @KINDS
 def test_merged_is_unmerged_in_plain_layers(adapter: AdapterSettings) -> None:
-    base = build_classifier("resnet10", input_size=32, seed=1).eval()
+    base = build_classifier("resnet10", input_size=32, classes=9, seed=1).eval()
     classifier = disturb(prepared(adapter))
     with torch.no_grad():
         unmerged = classifier(IMAGES)
@@ -141,7 +141,7 @@ def test_oft_turns_in_float32_under_autocast() -> None:
 
 
 def test_resnet50_trains_as_many_parameters_as_bichraix_did() -> None:
-    classifier = build_classifier("resnet50", input_size=32)
+    classifier = build_classifier("resnet50", input_size=32, classes=9)
     whole = sum(parameter.numel() for parameter in classifier.parameters())
     prepare_classifier(classifier, recipe(LORA), seed=0)
     assert count_parameters(classifier) == {
@@ -153,7 +153,7 @@ def test_resnet50_trains_as_many_parameters_as_bichraix_did() -> None:
 
 
 def test_parameters_are_counted_without_adapters_too() -> None:
-    classifier = build_classifier("resnet10", input_size=32)
+    classifier = build_classifier("resnet10", input_size=32, classes=9)
     whole = sum(parameter.numel() for parameter in classifier.parameters())
     assert count_parameters(classifier) == {"all": whole, "trained": whole, "adapters": 0, "head": 4617}
     prepare_classifier(classifier, recipe(tuned="head"), seed=0)
@@ -218,7 +218,7 @@ def test_a_recipe_says_and_returns_how_many_parameters_it_trains(
     sets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "state").mkdir()
-    classifier = build_classifier("resnet10", input_size=32)
+    classifier = build_classifier("resnet10", input_size=32, classes=9)
     keys = classifier.state_dict().keys()
     _, parameters = train_recipe(
         classifier,
@@ -237,7 +237,7 @@ def test_a_recipe_says_and_returns_how_many_parameters_it_trains(
 
 def test_two_steps_a_base_with_an_mlp_then_oft_from_its_checkpoint(sets: Path, tmp_path: Path) -> None:
     record = {"recipe": {"name": "base"}, "seed": 3}
-    base = build_classifier("resnet10", input_size=32)
+    base = build_classifier("resnet10", input_size=32, classes=9)
     prepare_classifier(base, recipe(head=HeadSettings(kind="mlp", hidden=16, dropout=0.5)), seed=3)
     fit_classifier(base, opened(sets, tmp_path / "pixels"), tmp_path / "base", SHORT)
     save_classifier(tmp_path / "base.pt", base, record)

@@ -52,7 +52,7 @@ def test_adapters_are_trained_compiled_as_they_are_plain(
 ) -> None:
     data, weights = opened(sets, tmp_path / "pixels"), {}
     for compiled in (False, True):
-        classifier = build_classifier("resnet10", input_size=32)
+        classifier = build_classifier("resnet10", input_size=32, classes=9)
         prepare_classifier(classifier, RecipeSettings(start="init", data="original", adapter=adapter), seed=2)
         settings = COMPILED.model_copy(update={"compile": compiled})
         fit_classifier(classifier, data, tmp_path / str(compiled), settings)

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.autograd.functional import jacobian
 
 from bgdata.errors import InputError
+from bgdata.labels import IN9
 from bgdata.sheets.sheet import draw_sheet
 from bgdata.sources import open_sources
 from models.classifiers.backbones import take_off_head
@@ -269,7 +270,7 @@ def test_a_checkpoint_answers_as_before(tmp_path: Path, run: tuple[Classifier, l
 
 
 def test_judges_take_it(sets: Path, run: tuple[Classifier, list[dict[str, Any]]]) -> None:
-    model = judged_classifier(run[0])
+    model = judged_classifier(run[0], IN9)
     folded = fold_batch_norms(model.network)
     assert folded is not None
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())

@@ -30,6 +30,7 @@ INGEST = IngestSettings(
     filters=FilterSettings(require_box=False, max_box_share=0.9, min_box_kept=0.5),
     per_class=PerClass(train=None, val=None),
     exclude_ids=None,
+    val_share=0.2,
     max_unreadable=0.05,
     photos_per_shard=8,
 )

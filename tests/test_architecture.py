@@ -87,3 +87,32 @@ def test_a_workspace_is_named_after_its_stage(path: Path) -> None:
             (name, *_) = node.args
             text = name.values[0] if isinstance(name, ast.JoinedStr) else name
             assert text.value.removesuffix("-") == path.stem
+
+
+# ImageNet-9 itself: its table, its drawn scenes, its release, and where it is the default.
+OF_IN9 = {
+    "bgdata/classes.py",
+    "bgdata/labels.py",
+    "bgdata/release.py",
+    "bgdata/fetch/huggingface.py",
+    "bgdata/fetch/sample.py",
+    "bgdata/ingest/flat.py",
+    "bgdata/ingest/ilsvrc.py",
+    "bgdata/ingest/sources.py",
+    "pipeline/_resolve_settings.py",
+    "pipeline/in9l.py",
+    "pipeline/report/leaderboard.py",
+    "pipeline/report/words.py",
+}
+
+
+def test_the_table_of_imagenet_9_alone_knows_its_classes() -> None:
+    knowing, counting = set(), set()
+    for path in (path for room in FLOORS for path in (ROOT / room).rglob("*.py")):
+        name, text = path.relative_to(ROOT).as_posix(), path.read_text()
+        if name.startswith("bgdata/synthetic/"):
+            continue
+        knowing |= {name} if Path("bgdata/labels.py") in local_imports(path.relative_to(ROOT)) else set()
+        counting |= {name} if any(word in text for word in ("CLASS_COUNT", "CLASS_NAMES", "CLASS_FOLDERS")) else set()
+    assert counting == {"bgdata/labels.py"}
+    assert knowing <= OF_IN9

@@ -41,11 +41,6 @@ class ClassList:
         return {wnid: label for label, members in enumerate(self.wnids) for wnid in members}
 
     @property
-    def has_wnids(self) -> bool:
-        """Whether every class has WordNet ids, so that ImageNet's 1,000 classes speak for them."""
-        return all(self.wnids)
-
-    @property
     def outside(self) -> str:
         """What a prediction beyond the last label is called."""
         return f"none of the {len(self)}"

@@ -13,6 +13,7 @@ from typing import Any
 
 from bgdata.classes import ClassList, read_class_list
 from bgdata.errors import InputError
+from bgdata.fetch.public_lists import PUBLIC_LISTS
 from bgdata.lifetime import end_with_parent
 from bgdata.quiet import keep_own_stderr
 from pipeline import PARENT
@@ -87,7 +88,7 @@ def photo_root(source: str) -> Path:
     """
     if source in ("synthetic", "sample"):
         return RAW / "photos" if source == "synthetic" else DOWNLOADS / "imagenet_sample"
-    if source in ("oxford_pets", "imagenette"):
+    if source in PUBLIC_LISTS:
         return DOWNLOADS / source
     if source == "folder":
         return _photo_folder()

@@ -18,13 +18,13 @@ def main(_: argparse.Namespace) -> None:
     weights = settings["weights"]
     classes = read_class_list(settings.get("classes"), where="build/config/init.json")
     inputs = {"weights": Path(weights)} if weights and Path(weights).is_file() else {}
+    for path in inputs.values():
+        check_start(path, classes)
     with workspace("init", settings=settings, inputs=inputs, outs={"run": RUNS / INIT}) as work:
         for number, seed in enumerate(settings["seeds"]):
             classifier = build_classifier(
                 settings["arch"], input_size=settings["size"], classes=len(classes), weights=weights, seed=seed
             )
-            for path in inputs.values():
-                check_start(path, classes)
             record = {"recipe": {"name": INIT}, "seed": seed, "class_list": classes.to_record()}
             folder = run_folder(work / "run", number)
             folder.mkdir(parents=True, exist_ok=True)

@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bgdata.classes import ClassList
+from bgdata.fetch.public_lists import PUBLIC_LISTS
 from bgdata.ingest.candidates import Candidate, PhotoTree, find_gone
 from bgdata.ingest.flat import FlatFolder, list_flat
 from bgdata.ingest.folder import ValShare, find_folder_tree, list_folder_tree
 from bgdata.ingest.ilsvrc import find_tree, list_candidates
 from bgdata.labels import IN9
 
-FOLDER = "folder"
 # What is read as a tree of class folders: the user's own, and what is downloaded as one.
-TREES = (FOLDER, "oxford_pets", "imagenette")
+TREES = ("folder", *PUBLIC_LISTS)
 _NOT_SPLIT = ValShare(1.0, 0)
 
 

@@ -24,7 +24,6 @@ def test_imagenet_9_is_a_list() -> None:
     assert IN9.folders == CLASS_FOLDERS
     assert IN9.label_by_wnid == in9_label_by_wnid()
     assert IN9.member_name(2, "n1_3") == "02_wheeled vehicle/n1_3.JPEG"
-    assert IN9.has_wnids
 
 
 @given(st.lists(st.text(min_size=1), min_size=1, max_size=30, unique=True))
@@ -109,7 +108,6 @@ def test_folders_are_sorted_and_those_named_by_wnids_have_them(tmp_path: Path) -
     classes = folder_class_list([TENCH, "zebra crossing", "Äpfel"], where=tmp_path)
     assert classes.names == (TENCH, "zebra crossing", "Äpfel")
     assert classes.wnids == ((TENCH,), (), ())
-    assert not classes.has_wnids
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Clouds of the diamond-square kind, as the reference corruptions draw their fog."""
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Float64
 
 # A point differs from the mean of its neighbours by up to this, squared, at the first step.
 _ROUGHNESS = 100.0
@@ -16,8 +16,8 @@ def draw_plasma(size: int, *, decay: float, rng: np.random.Generator) -> Float32
     of its four neighbours plus noise that shrinks `decay`-fold a step.
 
     Source: Fournier, Fussell and Carpenter 1982, in the order of `plasma_fractal` of imagecorruptions: it draws the
-    middles, then the points between left and right, then those between top and bottom. Its noise is uniform within
-    100 * 100 / decay^step (the amplitude enters twice, but shrinks once); its sums are float32 and its noise is float64.
+    middles, then the points between left and right, then those between top and bottom. The noise is uniform
+    within (100 / decay^step)^2: the amplitude enters twice. Sums are float32, noise is float64.
     """
     grid = np.zeros((1, 1), np.float32)
     amplitude = _ROUGHNESS
@@ -31,8 +31,11 @@ def draw_plasma(size: int, *, decay: float, rng: np.random.Generator) -> Float32
 def _refined(corners: Grid, amplitude: float, rng: np.random.Generator) -> Grid:
     """The grid with twice as many points a side: n by n corners become 2n by 2n."""
 
-    def noisy_mean(total: Grid) -> np.ndarray:
-        return total / 4 + amplitude * rng.uniform(-amplitude, amplitude, total.shape)
+    def noisy_mean(total: Grid) -> Float64[np.ndarray, "n n"]:
+        noise = rng.uniform(-amplitude, amplitude, total.shape)
+        noise *= amplitude
+        noise += total / 4
+        return noise
 
     finer = np.empty((2 * len(corners), 2 * len(corners)), np.float32)
     finer[::2, ::2] = corners

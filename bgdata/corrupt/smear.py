@@ -15,7 +15,7 @@ def enlarge_middle(picture: Float64[np.ndarray, "h w"], factor: float) -> Float6
     for axis, length in enumerate(picture.shape):
         kept = math.ceil(length / factor)
         start = (length - kept) // 2
-        middle = np.take(picture, range(start, start + kept), axis)
+        middle = picture[start : start + kept] if axis == 0 else picture[:, start : start + kept]
         picture = _stretched(middle, round(kept * factor), axis)
     return picture
 

@@ -58,10 +58,15 @@ def snow(image: Image, severity: int, rng: np.random.Generator) -> Image:
     flakes[flakes < threshold] = 0
     flakes = smear(np.clip(flakes, 0, 1), radius=int(radius), sigma=sigma, angle=rng.uniform(-135, -45))
     fallen = np.round(flakes[:height, :width] * 255).astype(np.uint8) / 255.0
+    twice = (fallen, fallen[::-1, ::-1])
     photo = image.astype(np.float32) / 255
-    grey = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)[..., None]
-    photo = kept * photo + (1 - kept) * np.maximum(photo, grey * 1.5 + 0.5)
-    return _cut(photo + fallen[..., None] + fallen[::-1, ::-1, None])
+    white = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY) * 1.5 + 0.5
+    return cv2.merge(
+        [
+            _cut(kept * channel + (1 - kept) * np.maximum(channel, white) + twice[0] + twice[1])
+            for channel in cv2.split(photo)
+        ]
+    )
 
 
 def frost(image: Image, severity: int, rng: np.random.Generator) -> Image:
@@ -92,9 +97,10 @@ def fog(image: Image, severity: int, rng: np.random.Generator) -> Image:
     thickness, decay = FOG[severity - 1]
     height, width = image.shape[:2]
     plasma = draw_plasma(1 << (max(height, width) - 1).bit_length(), decay=decay, rng=rng)[:height, :width]
+    clouds = thickness * plasma
     brightest = image.max() / 255.0
-    clouded = image / 255.0 + (thickness * plasma)[..., None]
-    return _cut(clouded * brightest / (brightest + thickness))
+    shares = [(channel / 255.0 + clouds) * brightest / (brightest + thickness) for channel in cv2.split(image)]
+    return cv2.merge([_cut(share) for share in shares])
 
 
 def brightness(image: Image, severity: int, rng: np.random.Generator) -> Image:  # noqa: ARG001 # as all others
@@ -111,15 +117,14 @@ def spatter(image: Image, severity: int, rng: np.random.Generator) -> Image:
     """
     loc, scale, blur, threshold, strength, is_mud = SPATTER[severity - 1]
     liquid = gaussian_filter(rng.normal(loc, scale, image.shape[:2]), blur, mode="nearest")
-    photo = image.astype(np.float32) / 255
+    photo = cv2.split(image.astype(np.float32) / 255)
     if is_mud:
-        splashes = gaussian_filter((liquid > threshold).astype(np.float32), strength, mode="nearest")[..., None]
-        splashes[splashes < 0.8] = 0
-        return _cut(photo * (1 - splashes) + np.divide(MUD, 255) * splashes)
+        mud = gaussian_filter((liquid > threshold).astype(np.float32), strength, mode="nearest")
+        mud[mud < 0.8] = 0
+        return cv2.merge([_cut(photo[i] * (1 - mud) + np.float64(MUD[i] / 255) * mud) for i in range(3)])
     liquid[liquid < threshold] = 0
-    drops = _lit_drops((liquid * 255).astype(np.uint8))
-    drops *= np.float32(1) / 1
-    return _cut(photo + strength * drops[..., None] * np.divide(WATER, 255, dtype=np.float32))
+    water = strength * _lit_drops((liquid * 255).astype(np.uint8))
+    return cv2.merge([_cut(photo[i] + water * (WATER[i] / 255)) for i in range(3)])
 
 
 def _lit_drops(liquid: UInt8[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
@@ -132,6 +137,6 @@ def _lit_drops(liquid: UInt8[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
     return drops / max(drops.max(), 1)
 
 
-def _cut(photo: Float32[np.ndarray, "h w 3"] | Float64[np.ndarray, "h w 3"]) -> Image:
-    """Floats in [0, 1] or beyond to uint8, cut and not rounded."""
-    return (np.clip(photo, 0, 1) * 255).astype(np.uint8)
+def _cut(share: Float32[np.ndarray, "h w"] | Float64[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
+    """Shares of full light, in [0, 1] or beyond it, as grey levels: cut, not rounded."""
+    return (np.clip(share, 0, 1) * 255).astype(np.uint8)

@@ -44,9 +44,7 @@ def smear(
     steps = np.arange(2 * radius + 1)
     weights = np.exp(-(steps**2) / (2 * sigma**2))
     weights /= weights.sum()
-    down, right = (
-        np.ceil(steps * turn(math.radians(angle)) - 0.5).astype(int) for turn in (math.sin, math.cos)
-    )
+    down, right = (np.ceil(steps * turn(math.radians(angle)) - 0.5).astype(int) for turn in (math.sin, math.cos))
     reach = min(len(steps), max(height, width))
     padded = np.pad(picture, reach, "edge")
     smeared, part = np.zeros_like(picture), np.empty_like(picture)

@@ -9,7 +9,7 @@ from io import BytesIO
 
 import cv2
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32, Float64, UInt8
 from PIL import Image as Pillow
 from scipy.ndimage import gaussian_filter
 from scipy.sparse import csr_array
@@ -70,17 +70,28 @@ def _moved(
     height, width = image.shape[:2]
     reach = int(max(np.abs(down).max(), np.abs(right).max())) + 2
     padded = cv2.copyMakeBorder(image, reach, reach, reach, reach, cv2.BORDER_REFLECT)
-    rows, columns = np.arange(reach, reach + height)[:, None] + down, np.arange(reach, reach + width) + right
-    top, left = np.floor(rows), np.floor(columns)
-    below, beside = rows - top, columns - left
-    above, before = 1 - below, 1 - beside
-    weights = np.stack((above * before, above * beside, below * before, below * beside), -1)
-    stride = padded.shape[1]
-    first = (top * stride + left).astype(np.int32)
-    places = first[..., None] + np.array([0, 1, stride, stride + 1], np.int32)
+    pixels, stride = padded.reshape(-1, 3).astype(np.float64), padded.shape[1]
+    moved = np.empty_like(image)
+    # Strips whose matrices stay in the cache.
+    for rows in np.array_split(np.arange(height), -(-image.size // 24_000)):
+        strip = slice(rows[0], rows[-1] + 1)
+        y, x = rows[:, None] + reach + down[strip], np.arange(reach, reach + width) + right[strip]
+        moved[strip] = (_interpolation(y, x, stride, len(pixels)) @ pixels).reshape(-1, width, 3)
+    return moved
+
+
+def _interpolation(
+    y: Float64[np.ndarray, "h w"], x: Float64[np.ndarray, "h w"], stride: int, count: int
+) -> csr_array:
+    """The matrix that takes `count` pixels, `stride` a row, to the places (y, x) between them."""
+    top, left = np.floor(y), np.floor(x)
+    below, beside = y - top, x - left
+    weights = np.empty((y.size, 4))
+    for column, weight in enumerate(((1 - below) * (1 - beside), (1 - below) * beside, below * (1 - beside), below * beside)):
+        weights[:, column] = weight.ravel()
+    places = (top * stride + left).astype(np.int32).reshape(-1, 1) + np.array([0, 1, stride, stride + 1], np.int32)
     starts = np.arange(0, places.size + 1, 4, dtype=np.int32)
-    matrix = csr_array((weights.ravel(), places.ravel(), starts), shape=(first.size, padded.size // 3))
-    return (matrix @ padded.reshape(-1, 3).astype(np.float64)).astype(np.float32).reshape(image.shape)
+    return csr_array((weights.ravel(), places.ravel(), starts), shape=(y.size, count))
 
 
 def pixelate(image: Image, severity: int, rng: np.random.Generator) -> Image:  # noqa: ARG001 # as all others

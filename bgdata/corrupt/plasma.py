@@ -1,7 +1,7 @@
 """Clouds of the diamond-square kind, as the reference corruptions draw their fog."""
 
 import numpy as np
-from jaxtyping import Float32, Float64
+from jaxtyping import Float32
 
 # A point differs from the mean of its neighbours by up to this, squared, at the first step.
 _ROUGHNESS = 100.0
@@ -30,18 +30,24 @@ def draw_plasma(size: int, *, decay: float, rng: np.random.Generator) -> Float32
 
 def _refined(corners: Grid, amplitude: float, rng: np.random.Generator) -> Grid:
     """The grid with twice as many points a side: n by n corners become 2n by 2n."""
-
-    def noisy_mean(total: Grid) -> Float64[np.ndarray, "n n"]:
-        noise = rng.uniform(-amplitude, amplitude, total.shape)
-        noise *= amplitude
-        noise += total / 4
-        return noise
-
+    noise = rng.uniform(-amplitude, amplitude, (3, *corners.shape))
+    noise *= amplitude
     finer = np.empty((2 * len(corners), 2 * len(corners)), np.float32)
     finer[::2, ::2] = corners
-    below = corners + np.roll(corners, -1, 0)
-    finer[1::2, 1::2] = noisy_mean(below + np.roll(below, -1, 1))
+    left_sides = corners + _next(corners, 0)
     middles = finer[1::2, 1::2]
-    finer[::2, 1::2] = noisy_mean((middles + np.roll(middles, 1, 0)) + (corners + np.roll(corners, -1, 1)))
-    finer[1::2, ::2] = noisy_mean((middles + np.roll(middles, 1, 1)) + below)
+    np.add((left_sides + _next(left_sides, 1)) / 4, noise[0], out=middles, casting="same_kind")
+    above = (middles + _previous(middles, 0)) + (corners + _next(corners, 1))
+    np.add(above / 4, noise[1], out=finer[::2, 1::2], casting="same_kind")
+    left = (middles + _previous(middles, 1)) + left_sides
+    np.add(left / 4, noise[2], out=finer[1::2, ::2], casting="same_kind")
     return finer
+
+
+def _next(grid: Grid, axis: int) -> Grid:
+    """The grid one step further, and around its edge: `np.roll` takes thrice as long."""
+    return np.concatenate((grid[1:], grid[:1]) if axis == 0 else (grid[:, 1:], grid[:, :1]), axis)
+
+
+def _previous(grid: Grid, axis: int) -> Grid:
+    return np.concatenate((grid[-1:], grid[:-1]) if axis == 0 else (grid[:, -1:], grid[:, :-1]), axis)

@@ -139,4 +139,6 @@ def _lit_drops(liquid: UInt8[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
 
 def _cut(share: Float32[np.ndarray, "h w"] | Float64[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
     """Shares of full light, in [0, 1] or beyond it, as grey levels: cut, not rounded."""
-    return (np.clip(share, 0, 1) * 255).astype(np.uint8)
+    levels = np.clip(share, 0, 1)
+    levels *= 255
+    return levels.astype(np.uint8)

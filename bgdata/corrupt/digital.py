@@ -1,8 +1,8 @@
 """Contrast, elastic transform, pixelation, JPEG compression and saturation.
 
-Source: Hendrycks and Dietterich 2019 (ImageNet-C), as imagecorruptions 1.1.5 (Michaelis et al. 2019) applies them to any
-size. Each is equal to that package's, to the grey level, when it is given the package's random numbers. Entries of the
-tables are severities 1 to 5. Results are cut to uint8, not rounded, as there.
+Source: Hendrycks and Dietterich 2019 (ImageNet-C), as imagecorruptions 1.1.5 (Michaelis et al. 2019) applies them to
+any size. Each is equal to that package's, to the grey level, when it is given the package's random numbers. Entries of
+the tables are severities 1 to 5. Results are cut to uint8, not rounded, as there.
 """
 
 from io import BytesIO
@@ -55,12 +55,12 @@ def elastic_transform(image: Image, severity: int, rng: np.random.Generator) -> 
         * ELASTIC[severity - 1]
         for _ in range(2)
     )
-    moved = _moved(image.astype(np.float32) / 255, down.astype(np.float32), right.astype(np.float32))
+    moved = move_pixels(image.astype(np.float32) / 255, down=down.astype(np.float32), right=right.astype(np.float32))
     return (np.clip(moved, 0, 1) * 255).astype(np.uint8)
 
 
-def _moved(
-    image: Float32[np.ndarray, "h w 3"], down: Float32[np.ndarray, "h w"], right: Float32[np.ndarray, "h w"]
+def move_pixels(
+    image: Float32[np.ndarray, "h w 3"], *, down: Float32[np.ndarray, "h w"], right: Float32[np.ndarray, "h w"]
 ) -> Float32[np.ndarray, "h w 3"]:
     """Each pixel from a place between four others, `down` and `right` of its own: c b a | a b c | c b a at the edges.
 
@@ -80,14 +80,14 @@ def _moved(
     return moved
 
 
-def _interpolation(
-    y: Float64[np.ndarray, "h w"], x: Float64[np.ndarray, "h w"], stride: int, count: int
-) -> csr_array:
+def _interpolation(y: Float64[np.ndarray, "h w"], x: Float64[np.ndarray, "h w"], stride: int, count: int) -> csr_array:
     """The matrix that takes `count` pixels, `stride` a row, to the places (y, x) between them."""
     top, left = np.floor(y), np.floor(x)
     below, beside = y - top, x - left
     weights = np.empty((y.size, 4))
-    for column, weight in enumerate(((1 - below) * (1 - beside), (1 - below) * beside, below * (1 - beside), below * beside)):
+    for column, weight in enumerate(
+        ((1 - below) * (1 - beside), (1 - below) * beside, below * (1 - beside), below * beside)
+    ):
         weights[:, column] = weight.ravel()
     places = (top * stride + left).astype(np.int32).reshape(-1, 1) + np.array([0, 1, stride, stride + 1], np.int32)
     starts = np.arange(0, places.size + 1, 4, dtype=np.int32)

@@ -29,11 +29,11 @@ class FrostPicture:
     arms: int
     fan: float
     # An arm's shortest and longest length, the longest barb's share of it, the space between barbs.
-    length: tuple[float, float]
+    length: tuple[int, int]
     barb: float
     spacing: float
     # How much brighter than its body an arm's lines are, in grey levels.
-    line: float
+    line: int
     # How strongly show: relief, clouds, creases of the film, grain.
     relief: float
     clouds: float
@@ -46,15 +46,15 @@ class FrostPicture:
 
 
 PICTURES = (
-    FrostPicture(40, 4, 0.2, (30, 110), 0.10, 6, 28, 3.0, 0.16, 0.16, 0.035,
+    FrostPicture(40, 4, 0.2, (30, 110), 0.10, 6.0, 28, 3.0, 0.16, 0.16, 0.035,
                  ((18, 100, 132), (84, 152, 168), (205, 218, 216)), 0.46, 0.13),
-    FrostPicture(130, 6, 0.09, (40, 130), 0.06, 9, 40, 1.0, 0.16, 0.06, 0.03,
+    FrostPicture(130, 6, 0.09, (40, 130), 0.06, 9.0, 40, 1.0, 0.16, 0.06, 0.03,
                  ((112, 104, 104), (203, 206, 215), (250, 252, 255)), 0.53, 0.18),
-    FrostPicture(110, 5, 1.0, (8, 46), 0.42, 3, 95, 0.7, 0.10, 0.0, 0.11,
+    FrostPicture(110, 5, 1.0, (8, 46), 0.42, 3.0, 95, 0.7, 0.10, 0.0, 0.11,
                  ((40, 52, 62), (140, 155, 168), (245, 248, 255)), 0.5, 0.15),
     FrostPicture(110, 4, 0.6, (20, 95), 0.36, 3.5, 100, 0.7, 0.14, 0.0, 0.035,
                  ((26, 34, 46), (110, 122, 136), (250, 252, 255)), 0.46, 0.20),
-    FrostPicture(45, 4, 0.3, (50, 180), 0.24, 4, 75, 1.0, 0.18, 0.02, 0.03,
+    FrostPicture(45, 4, 0.3, (50, 180), 0.24, 4.0, 75, 1.0, 0.18, 0.02, 0.03,
                  ((8, 12, 18), (70, 98, 110), (190, 235, 240)), 0.45, 0.2),
 )  # fmt: skip
 
@@ -74,7 +74,8 @@ def draw_picture(number: int) -> UInt8[np.ndarray, "400 600 3"]:
     tone += style.clouds * _clouds(rng, cells=4)
     if style.creases:
         tone -= style.creases * np.abs(_clouds(rng, cells=16)) + style.creases / 3 * np.abs(_clouds(rng, cells=48))
-    tone += style.grain * cv2.GaussianBlur(rng.standard_normal((HEIGHT, WIDTH), np.float32), (0, 0), 0.7) * 2
+    grain = cv2.GaussianBlur(rng.standard_normal((HEIGHT, WIDTH), np.float32), (0, 0), 0.7)
+    tone = tone + 2 * style.grain * grain
     tone += style.relief * (tone - cv2.blur(tone, (3, 3), anchor=(2, 2)))
     return _coloured(style.mean + style.spread * (tone - tone.mean()) / tone.std(), style)
 
@@ -136,7 +137,8 @@ def _coloured(tone: Float32[np.ndarray, "h w"], style: FrostPicture) -> UInt8[np
 
 
 @functools.lru_cache(len(PICTURES))
-def _enlarged(number: int, factor: float) -> UInt8[np.ndarray, "h w 3"]:
+def enlarged_picture(number: int, factor: float) -> UInt8[np.ndarray, "h w 3"]:
+    """A picture `factor` times as large, by bicubic interpolation; few factors are in use, so it is kept."""
     picture = draw_picture(number)
     size = [math.ceil(side * factor) for side in picture.shape[1::-1]]
     return cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC)
@@ -144,4 +146,4 @@ def _enlarged(number: int, factor: float) -> UInt8[np.ndarray, "h w 3"]:
 
 def fitted_picture(number: int, height: int, width: int) -> UInt8[np.ndarray, "h w 3"]:
     """A picture enlarged by a tenth, and so much more that it covers height x width."""
-    return _enlarged(number, max(1, height / HEIGHT, width / WIDTH) * 1.1)
+    return enlarged_picture(number, max(1, height / HEIGHT, width / WIDTH) * 1.1)

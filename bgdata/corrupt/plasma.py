@@ -28,7 +28,7 @@ def draw_plasma(size: int, *, decay: float, rng: np.random.Generator) -> Float32
     return grid / grid.max()
 
 
-def _refined(corners: Grid, amplitude: float, rng: np.random.Generator) -> Grid:
+def _refined(corners: Grid, amplitude: float, rng: np.random.Generator) -> Float32[np.ndarray, "2*n 2*n"]:
     """The grid with twice as many points a side: n by n corners become 2n by 2n."""
     noise = rng.uniform(-amplitude, amplitude, (3, *corners.shape))
     noise *= amplitude

@@ -12,22 +12,24 @@ def enlarge_middle(picture: Float64[np.ndarray, "h w"], factor: float) -> Float6
     Source: `clipped_zoom` of imagecorruptions, with scipy's `zoom`: first and last points stay first and last, and
     where rounding puts the last point a hair outside the picture, it is 0.
     """
-    for axis, length in enumerate(picture.shape):
-        kept = math.ceil(length / factor)
-        start = (length - kept) // 2
-        middle = picture[start : start + kept] if axis == 0 else picture[:, start : start + kept]
-        picture = _stretched(middle, round(kept * factor), axis)
-    return picture
+    kept = [math.ceil(side / factor) for side in picture.shape]
+    top, left = ((side - part) // 2 for side, part in zip(picture.shape, kept, strict=True))
+    middle = picture[top : top + kept[0], left : left + kept[1]]
+    for axis in (1, 0):
+        middle = _stretched(middle, round(kept[axis] * factor), axis)
+    return middle
 
 
 def _stretched(picture: Float64[np.ndarray, "h w"], length: int, axis: int) -> Float64[np.ndarray, "height width"]:
     last = picture.shape[axis] - 1
     place = np.arange(length) * (last / (length - 1))
     before = np.minimum(np.floor(place).astype(int), last)
+    inside = np.expand_dims(place <= last, 1 - axis)
     share = np.expand_dims(place - before, 1 - axis)
-    stretched = np.take(picture, before, axis) * (1 - share)
-    stretched += np.take(picture, np.minimum(before + 1, last), axis) * share
-    return stretched * np.expand_dims(place <= last, 1 - axis)
+    stretched = picture.take(before, axis)
+    stretched *= (1 - share) * inside
+    stretched += picture.take(np.minimum(before + 1, last), axis) * (share * inside)
+    return stretched
 
 
 def smear(

@@ -23,7 +23,7 @@ def main(arguments: argparse.Namespace) -> None:
     for name, found in severities.items():
         print(f"  {name}: severities {', '.join(found)}")
     print("judge a model on it, as it is:")
-    print(f"  python -m pipeline.corruptions --data {arguments.out} --arch resnet50 --out corruptions.json")
+    print(f"  python -m pipeline.corruptions --corrupted {arguments.out} --arch resnet50 --out corruptions.json")
 
 
 if __name__ == "__main__":

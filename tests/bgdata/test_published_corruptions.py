@@ -1,9 +1,7 @@
 """Corrupted photos as others publish them: read by class folder, fetched whole, never taken for ours."""
 
 import hashlib
-import io
 import shutil
-import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +27,7 @@ from tests.bgdata.corrupted_photos import (
     WNIDS,
     corrupted_sets,
     draw_image,
+    pack,
     photo_id,
     published_files,
     write_files,
@@ -269,16 +268,6 @@ def test_clean_photos_of_others_are_refused(folder: Path, tmp_path: Path) -> Non
 
 
 # ---- fetching
-
-
-def pack(files: dict[str, bytes], *, mode: str = "w") -> bytes:
-    data = io.BytesIO()
-    with tarfile.open(fileobj=data, mode=mode) as archive:  # type: ignore[call-overload] # a string that is no literal
-        for name, content in files.items():
-            header = tarfile.TarInfo(name)
-            header.size = len(content)
-            archive.addfile(header, io.BytesIO(content))
-    return data.getvalue()
 
 
 class Packed(Content):

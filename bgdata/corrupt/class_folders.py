@@ -49,11 +49,11 @@ class ClassFolders:
                 if path.suffix.lower() not in IMAGE_ENDINGS:
                     passed_over.append(f"{SPLIT}/{path}")
                 elif label is not None:
-                    rows.append(_row(path, label))
+                    rows.append(_row(path, label, size=_size(folder / path)))
         self.rows = sorted(rows, key=lambda row: (row.label, row.id))
         self.passed_over: Sequence[str] = passed_over
         self._check_whole()
-        self.manifest: dict[str, Any] = {"shards": {row.name: row.id for row in self.rows}}
+        self.manifest: dict[str, Any] = {"shards": {row.name: row.size for row in self.rows}}
 
     def split(self, split: str) -> list[Row]:
         """The rows of one split: all are `val`."""
@@ -135,11 +135,19 @@ def _refuse(error: OSError) -> NoReturn:
     raise InputError(f"{error.filename} cannot be read ({error.strerror}): change its permissions") from None
 
 
-def _row(path: PurePosixPath, label: int) -> Row:
+def _size(path: Path) -> int:
+    """Its bytes; 0 of a link to nothing, whose reading will say so."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _row(path: PurePosixPath, label: int, *, size: int) -> Row:
     """The row of a photo, by the same id in every tree that holds it."""
     folder, stem = path.parts[0], path.stem
     if (match := _IMAGENET_VAL.fullmatch(stem)) and re.fullmatch(r"n\d{8}", folder):
-        return Row(f"{folder}_{match['number']}", SPLIT, label, folder, str(path))
+        return Row(f"{folder}_{match['number']}", SPLIT, label, folder, str(path), size=size)
     if match := _OURS.fullmatch(stem):
-        return Row(stem, SPLIT, label, match["wnid"], str(path))
-    return Row(str(path.with_suffix("")), SPLIT, label, "", str(path))
+        return Row(stem, SPLIT, label, match["wnid"], str(path), size=size)
+    return Row(str(path.with_suffix("")), SPLIT, label, "", str(path), size=size)

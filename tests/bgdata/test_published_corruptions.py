@@ -310,7 +310,7 @@ def test_archives_from_a_mirror_may_have_folders_around(tmp_path: Path, monkeypa
     publish(monkeypatch, data)
     fetch_imagenet_c(tmp_path / "out", groups=["noise"], mirror=tmp_path.as_uri())
     assert len(opened(tmp_path / "out").corruptions) == 2
-    with pytest.raises(InputError, match=r"blur.tar"):
+    with pytest.raises(InputError, match=r"blur.tar is not a file: put blur.tar there"):
         fetch_imagenet_c(tmp_path / "out", mirror=tmp_path.as_uri())
 
 
@@ -319,7 +319,7 @@ def test_a_wrong_hash_or_a_truncated_archive_is_a_sentence(tmp_path: Path, monke
     (tmp_path / "noise.tar").write_bytes(data[: len(data) // 2])
     publish(monkeypatch, data)
     for _ in range(2):
-        with pytest.raises(InputError, match=r"noise.tar"):
+        with pytest.raises(InputError, match=r"noise.tar is not the file that was expected: its md5 is"):
             fetch_imagenet_c(tmp_path / "out", groups=["noise"], mirror=tmp_path.as_uri())
         assert not list((tmp_path / "out").glob("gaussian_noise"))
     publish(monkeypatch, data[: len(data) // 2])  # as a publisher without a hash would have it

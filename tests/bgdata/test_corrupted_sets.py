@@ -328,6 +328,8 @@ def test_a_small_photo_is_named(photos: Path, tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(corruptions, "SMALLEST", SIDE + 1)
     with pytest.raises(InputError, match=rf"photo {photo_id(0, 0)} of .*an image is {SIDE}x{SIDE}"):
         corrupted_sets(photos).write(tmp_path / "out", workers=1)
+    with pytest.raises(InputError, match=rf"photo {photo_id(0, 0)} or its mask: an image is {SIDE}x{SIDE}"):
+        pixels_of(live_of(photos), Corruption("spatter", 1))
 
 
 def test_sets_of_other_photos_are_refused(photos: Path, stored: Path, tmp_path: Path) -> None:

@@ -135,6 +135,19 @@ def test_clean_photos_come_in_the_same_order_from_our_sets_or_a_folder(folder: P
     assert (pixels[0] == cut).all()
 
 
+def test_files_classes_and_clean_photos_are_what_the_digest_is_of(folder: Path, tmp_path: Path) -> None:
+    digest = opened(folder).digest
+    assert opened(folder).digest == digest
+    clean = ImageSet(write_photos(tmp_path / "in9") / "original")
+    others = {opened(folder, None).digest, opened(folder, clean=clean).digest}
+    file = folder / "noise" / first_photo("gaussian_noise/1", 3)
+    file.write_bytes(encode_jpeg(draw_image(3, 0), 60))
+    others.add(opened(folder).digest)
+    shutil.rmtree(folder / "fog/3")
+    others.add(opened(folder).digest)
+    assert len(others | {digest}) == 5
+
+
 def test_what_a_folder_is_is_told_by_its_content(folder: Path, tmp_path: Path) -> None:
     photos = write_photos(tmp_path / "in9")
     originals, masks = ImageSet(photos / "original"), ImageSet(photos / "fg_mask")

@@ -1,4 +1,4 @@
-"""Download ImageNet-C as published (five archives, about 62 GB unpacked one after the other) and say how to judge on it.
+"""Download ImageNet-C as published (five archives, one after the other; about 62 GB) and say how to judge on it.
 
 A plain command and no DVC stage: the pipeline corrupts its own photos and needs no published ones.
 """

@@ -15,7 +15,7 @@ def enlarge_middle(picture: Float64[np.ndarray, "h w"], factor: float) -> Float6
     for axis, length in enumerate(picture.shape):
         kept = math.ceil(length / factor)
         start = (length - kept) // 2
-        middle = np.take(picture, range(start, start + kept), axis)
+        middle = picture[start : start + kept] if axis == 0 else picture[:, start : start + kept]
         picture = _stretched(middle, round(kept * factor), axis)
     return picture
 
@@ -44,9 +44,7 @@ def smear(
     steps = np.arange(2 * radius + 1)
     weights = np.exp(-(steps**2) / (2 * sigma**2))
     weights /= weights.sum()
-    down, right = (
-        np.ceil(steps * turn(math.radians(angle)) - 0.5).astype(int) for turn in (math.sin, math.cos)
-    )
+    down, right = (np.ceil(steps * turn(math.radians(angle)) - 0.5).astype(int) for turn in (math.sin, math.cos))
     reach = min(len(steps), max(height, width))
     padded = np.pad(picture, reach, "edge")
     smeared, part = np.zeros_like(picture), np.empty_like(picture)

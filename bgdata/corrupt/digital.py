@@ -12,7 +12,6 @@ import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 from PIL import Image as Pillow
 from scipy.ndimage import gaussian_filter
-from scipy.sparse import csr_array
 
 from bgdata.corrupt.hsv import change_hsv
 
@@ -64,34 +63,38 @@ def move_pixels(
 ) -> Float32[np.ndarray, "h w 3"]:
     """Each pixel from a place between four others, `down` and `right` of its own: c b a | a b c | c b a at the edges.
 
-    That is the pixels times a sparse matrix with four weights a row. OpenCV's `remap` knows 32 places between two
-    pixels: grey levels would differ.
+    Interpolated in float64. OpenCV's `remap` is no choice: it knows 32 places between two pixels, so that grey levels
+    would differ.
     """
     height, width = image.shape[:2]
     reach = int(max(np.abs(down).max(), np.abs(right).max())) + 2
     padded = cv2.copyMakeBorder(image, reach, reach, reach, reach, cv2.BORDER_REFLECT)
-    pixels, stride = padded.reshape(-1, 3).astype(np.float64), padded.shape[1]
+    stride = padded.shape[1]
+    channels = [channel.astype(np.float64).ravel() for channel in cv2.split(padded)]
     moved = np.empty_like(image)
-    # Strips whose matrices stay in the cache.
+    # In strips, so that what is between stays in the cache.
     for rows in np.array_split(np.arange(height), -(-image.size // 24_000)):
         strip = slice(rows[0], rows[-1] + 1)
         y, x = rows[:, None] + reach + down[strip], np.arange(reach, reach + width) + right[strip]
-        moved[strip] = (_interpolation(y, x, stride, len(pixels)) @ pixels).reshape(-1, width, 3)
+        top, left = np.floor(y), np.floor(x)
+        below, beside = y - top, x - left
+        first = (top * stride + left).astype(np.intp)
+        corners = (first, first + 1, first + stride, first + stride + 1)
+        for number, channel in enumerate(channels):
+            upper_left, upper_right, lower_left, lower_right = (channel.take(corner) for corner in corners)
+            upper = _between(upper_left, upper_right, beside)
+            moved[strip, :, number] = _between(upper, _between(lower_left, lower_right, beside), below)
     return moved
 
 
-def _interpolation(y: Float64[np.ndarray, "h w"], x: Float64[np.ndarray, "h w"], stride: int, count: int) -> csr_array:
-    """The matrix that takes `count` pixels, `stride` a row, to the places (y, x) between them."""
-    top, left = np.floor(y), np.floor(x)
-    below, beside = y - top, x - left
-    weights = np.empty((y.size, 4))
-    for column, weight in enumerate(
-        ((1 - below) * (1 - beside), (1 - below) * beside, below * (1 - beside), below * beside)
-    ):
-        weights[:, column] = weight.ravel()
-    places = (top * stride + left).astype(np.int32).reshape(-1, 1) + np.array([0, 1, stride, stride + 1], np.int32)
-    starts = np.arange(0, places.size + 1, 4, dtype=np.int32)
-    return csr_array((weights.ravel(), places.ravel(), starts), shape=(y.size, count))
+def _between(
+    one: Float64[np.ndarray, "h w"], other: Float64[np.ndarray, "h w"], share: Float64[np.ndarray, "h w"]
+) -> Float64[np.ndarray, "h w"]:
+    """`share` of the way from one to the other; `other` is overwritten."""
+    other -= one
+    other *= share
+    other += one
+    return other
 
 
 def pixelate(image: Image, severity: int, rng: np.random.Generator) -> Image:  # noqa: ARG001 # as all others

@@ -58,15 +58,14 @@ def snow(image: Image, severity: int, rng: np.random.Generator) -> Image:
     flakes[flakes < threshold] = 0
     flakes = smear(np.clip(flakes, 0, 1), radius=radius, sigma=sigma, angle=rng.uniform(-135, -45))
     fallen = np.round(flakes[:height, :width] * 255).astype(np.uint8) / 255.0
-    twice = (fallen, fallen[::-1, ::-1])
     photo = image.astype(np.float32) / 255
     white = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY) * 1.5 + 0.5
-    return cv2.merge(
-        [
-            _cut(kept * channel + (1 - kept) * np.maximum(channel, white) + twice[0] + twice[1])
-            for channel in cv2.split(photo)
-        ]
-    )
+    channels = []
+    for channel in cv2.split(photo):
+        snowy = kept * channel + (1 - kept) * np.maximum(channel, white) + fallen
+        snowy += fallen[::-1, ::-1]
+        channels.append(_cut(snowy))
+    return cv2.merge(channels)
 
 
 def frost(image: Image, severity: int, rng: np.random.Generator) -> Image:

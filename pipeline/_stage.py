@@ -25,6 +25,8 @@ RAW = Path("data/raw")
 DOWNLOADS = Path("data/downloads")
 WEIGHTS = Path("data/weights")
 SETS = Path("data/in9")
+# Beside the sets, not among them: as large as seventy-five of them.
+CORRUPTED = Path("data/corrupted")
 RUNS = Path("runs")
 SCORES = Path("scores")
 REPORT = Path("report")

@@ -7,7 +7,7 @@ Source: Hendrycks and Dietterich 2019 (ImageNet-C); predictions are those of the
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ import torch
 from tqdm import tqdm
 
 from bgdata.classes import ClassList, check_same
-from bgdata.corrupt.corruptions import CORRUPTIONS, REGIONS, Corruption
+from bgdata.corrupt.corruptions import CORRUPTIONS, REGIONS, STANDARD, Corruption
 from bgdata.corrupt.data import Chunk, CorruptedData
 from bgdata.errors import InputError
 from bgdata.shards import write_text_whole
@@ -43,9 +43,15 @@ class UnderCorruption:
 
 
 def judge_corruptions(
-    models: Mapping[str, Judged], data: CorruptedData, work: Path, *, device: torch.device, eval_batch: int
+    models: Mapping[str, Judged],
+    data: CorruptedData,
+    work: Path,
+    *,
+    device: torch.device,
+    eval_batch: int,
+    corruptions: Sequence[Corruption] | None = None,
 ) -> dict[str, UnderCorruption]:
-    """Each model's accuracy on the clean photos and on every cell of the data, in float32.
+    """Each model's accuracy on the clean photos and on the cells of the data (None: all of them), in float32.
 
     `work` keeps each model's result of a cell as soon as it is there: a killed run goes on with the next cell. What
     it keeps of the same data under a model's name is taken up, so a name must stand for one network for good (name it
@@ -61,7 +67,8 @@ def judge_corruptions(
     judge = _Judge(models, kept, device=device, eval_batch=eval_batch)
     clean = judge.cell("clean", data.clean)
     cells: dict[Corruption, dict[str, Cell]] = {}
-    with tqdm(data.corruptions, desc="corruptions", unit="cell", mininterval=1.0) as bar:
+    asked = data.corruptions if corruptions is None else corruptions
+    with tqdm(asked, desc="corruptions", unit="cell", mininterval=1.0) as bar:
         for corruption in bar:
             bar.set_postfix_str(corruption.folder, refresh=False)
             cells[corruption] = judge.cell(corruption.folder, partial(data.corrupted, corruption))
@@ -126,6 +133,16 @@ def _judge_cell(
 
 def _cell(correct: np.ndarray, confidence: np.ndarray) -> Cell:
     return accuracy_summary(correct) | {"ece": expected_calibration_error(confidence, correct)}
+
+
+def check_normaliser(normaliser: Normaliser, corruptions: Sequence[Corruption]) -> None:
+    """Raise InputError where a normaliser lacks cells that are to be judged: before hours of judging, not after."""
+    for region in {corruption.region for corruption in corruptions}:
+        run: dict[str, list[int]] = {}
+        for corruption in corruptions:
+            if corruption.region == region and corruption.name in STANDARD:
+                run.setdefault(corruption.name, []).append(corruption.severity)
+        normaliser.errors(run, region=region)
 
 
 def corruption_score(

@@ -157,12 +157,15 @@ def photos_missing(judgements: Mapping[str, Judgement]) -> dict[str, int]:
 
 
 def brief_score(score: Mapping[str, Any]) -> dict[str, Any]:
-    """What is kept of a score for each further seed: accuracy by variant, the BG-gap, the worst group."""
+    """What is kept of a score for each further seed: accuracy by variant, the BG-gap, the worst group, and where noise
+    was put on the photos, the relative foreground sensitivity.
+    """
     variants = {
         variant: {key: full[key] for key in ("accuracy", "correct", "count")}
         for variant, full in score["variants"].items()
     }
-    return {"variants": variants, "bg_gap": score["bg_gap"], "worst_group": score["worst_group"]}
+    noise = {key: score[key] for key in ("relative_foreground_sensitivity",) if key in score}
+    return {"variants": variants, "bg_gap": score["bg_gap"], "worst_group": score["worst_group"]} | noise
 
 
 def group_score(judgements: Mapping[str, Judgement]) -> dict[str, Any] | None:

@@ -123,6 +123,11 @@ def foreground_sensitivity(
     }
 
 
+def sensitivity_score(model: Judged, photos: MaskedPhotos | None, **run: Any) -> dict[str, Any]:
+    """What a score of the variants gains: nothing where no photo has a mask (see `foreground_sensitivity`)."""
+    return {} if photos is None else {"relative_foreground_sensitivity": foreground_sensitivity(model, photos, **run)}
+
+
 def relative_difference(first: float, second: float) -> float | None:
     """The difference of two rates over the largest that two rates of their mean can have; None where that is 0."""
     mean = (first + second) / 2

@@ -18,6 +18,11 @@ CHUNK = 256
 Fit = Callable[[UInt8[np.ndarray, "h w 3"]], UInt8[np.ndarray, "s s 3"]]
 
 
+def chunks_of(rows: Sequence[Row]) -> list[Sequence[Row]]:
+    """Rows in their order, a chunk's at a time."""
+    return [rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)]
+
+
 def decoded_chunks(
     rows: Sequence[Row],
     fetch: Callable[[Sequence[Row]], Iterable[bytes]],
@@ -46,7 +51,7 @@ def decoded_chunks(
             done.result()
         return pixels
 
-    parts = [rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)]
+    parts = chunks_of(rows)
     with ThreadPoolExecutor(workers) as decoding, ThreadPoolExecutor(ahead) as making:
         begun = deque(making.submit(make, part) for part in parts[:ahead])
         for number, part in enumerate(parts, ahead):

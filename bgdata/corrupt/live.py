@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bgdata.corrupt.chunks import CHUNK, decoded_chunks
+from bgdata.corrupt.chunks import chunks_of, decoded_chunks
 from bgdata.corrupt.corruptions import Corruption, corrupt_image
 from bgdata.corrupt.data import Chunk
 from bgdata.corrupt.sets import OURS, SPLIT, encode_corrupted, source_digest
@@ -83,8 +83,10 @@ class LiveCorruptions:
 
     def clean(self) -> Iterator[Chunk]:
         """The photos as they were."""
-        for start in range(0, len(self._rows), CHUNK):
-            yield self._rows[start : start + CHUNK], np.array(_mapped(self._photos.pixels)[start : start + CHUNK])
+        start, pixels = 0, _mapped(self._photos.pixels)
+        for part in chunks_of(self._rows):
+            yield part, np.array(pixels[start : start + len(part)])
+            start += len(part)
 
     def corrupted(self, corruption: Corruption) -> Iterator[Chunk]:
         """The photos under one of `corruptions`.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bgdata.classes import ClassList
 from bgdata.corrupt.class_folders import ClassFolders
-from bgdata.corrupt.corruptions import CORRUPTIONS, REGIONS, Corruption
+from bgdata.corrupt.corruptions import Corruption
 from bgdata.corrupt.data import CorruptedData
 from bgdata.corrupt.live import LiveCorruptions
 from bgdata.corrupt.published import PublishedCorruptions
@@ -71,14 +71,14 @@ class Choice:
 
 
 def choose_corruptions(data: CorruptedData, choice: Choice, *, where: Path) -> list[Corruption]:
-    """The corruptions of `data` that are asked for, by region, then in the published order, then by severity.
+    """The corruptions of `data` that are asked for, by region, then name, then severity.
 
     Raises InputError where one of them is not there: also, where nothing is asked for, a severity that other
     corruptions have.
     """
-    names = choice.names or [name for name in CORRUPTIONS if any(one.name == name for one in data.corruptions)]
+    names = choice.names or dict.fromkeys(one.name for one in data.corruptions)
     severities = choice.severities or sorted({one.severity for one in data.corruptions})
-    regions = choice.regions or [region for region in REGIONS if any(one.region == region for one in data.corruptions)]
+    regions = choice.regions or dict.fromkeys(one.region for one in data.corruptions)
     asked = [Corruption(name, severity, region) for region, name, severity in product(regions, names, severities)]
     missing = [one.folder for one in asked if one not in data.corruptions]
     if missing:

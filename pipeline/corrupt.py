@@ -16,12 +16,13 @@ def main(_: argparse.Namespace) -> None:
     originals, masks = SETS / "original", SETS / FG_MASK
     inputs = {"original": originals / MANIFEST, FG_MASK: masks / MANIFEST}
     with workspace("corrupt", settings=settings, inputs=inputs, outs={"corrupted": CORRUPTED}) as work:
+        seed, images_per_shard = settings.pop("seed"), settings.pop("images_per_shard")
         corrupted_sets = CorruptedSets(
             originals=originals,
             masks=masks,
-            seed=settings.pop("seed"),
-            images_per_shard=settings.pop("images_per_shard"),
             settings=CorruptionSettings.model_validate(settings),
+            seed=seed,
+            images_per_shard=images_per_shard,
         )
         corrupted_sets.write(work / "corrupted", workers=runtime()["workers"])
 

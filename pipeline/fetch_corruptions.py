@@ -1,4 +1,4 @@
-"""Download ImageNet-C as published (five archives, about 62 GB, twice that for a while) and say how to judge on it.
+"""Download ImageNet-C as published (five archives, one after the other; about 62 GB) and say how to judge on it.
 
 A plain command and no DVC stage: the pipeline corrupts its own photos and needs no published ones.
 """
@@ -23,7 +23,7 @@ def main(arguments: argparse.Namespace) -> None:
     for name, found in severities.items():
         print(f"  {name}: severities {', '.join(found)}")
     print("judge a model on it, as it is:")
-    print(f"  python -m pipeline.corruptions --data {arguments.out} --arch resnet50 --out corruptions.json")
+    print(f"  python -m pipeline.corruptions --corrupted {arguments.out} --arch resnet50 --out corruptions.json")
 
 
 if __name__ == "__main__":

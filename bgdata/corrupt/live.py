@@ -171,7 +171,11 @@ def _corrupted_files(photos: _Photos, corruption: Corruption, piece: Sequence[tu
     files = []
     for position, image_id in piece:
         mask = None if masks is None else np.asarray(masks[position])
-        image = corrupt_image(np.asarray(pixels[position]), corruption, seed=photos.seed, image_id=image_id, mask=mask)
+        photo = np.asarray(pixels[position])
+        try:
+            image = corrupt_image(photo, corruption, seed=photos.seed, image_id=image_id, mask=mask)
+        except InputError as error:
+            raise InputError(f"photo {image_id} or its mask: {error}") from None
         files.append(encode_corrupted(image, photos.jpeg_quality))
     return files
 

@@ -16,8 +16,8 @@ def draw_plasma(size: int, *, decay: float, rng: np.random.Generator) -> Float32
     of its four neighbours plus noise that shrinks `decay`-fold a step.
 
     Source: Fournier, Fussell and Carpenter 1982, in the order of `plasma_fractal` of imagecorruptions: it draws the
-    middles, then the points between left and right, then those between top and bottom. Its noise is uniform within
-    100 * 100 / decay^step (the amplitude enters twice, but shrinks once); its sums are float32 and its noise is float64.
+    middles, then the points between left and right, then those between top and bottom. The noise is uniform
+    within (100 / decay^step)^2: the amplitude enters twice. Sums are float32, noise is float64.
     """
     grid = np.zeros((1, 1), np.float32)
     amplitude = _ROUGHNESS
@@ -28,17 +28,26 @@ def draw_plasma(size: int, *, decay: float, rng: np.random.Generator) -> Float32
     return grid / grid.max()
 
 
-def _refined(corners: Grid, amplitude: float, rng: np.random.Generator) -> Grid:
+def _refined(corners: Grid, amplitude: float, rng: np.random.Generator) -> Float32[np.ndarray, "2*n 2*n"]:
     """The grid with twice as many points a side: n by n corners become 2n by 2n."""
-
-    def noisy_mean(total: Grid) -> np.ndarray:
-        return total / 4 + amplitude * rng.uniform(-amplitude, amplitude, total.shape)
-
+    noise = rng.uniform(-amplitude, amplitude, (3, *corners.shape))
+    noise *= amplitude
     finer = np.empty((2 * len(corners), 2 * len(corners)), np.float32)
     finer[::2, ::2] = corners
-    below = corners + np.roll(corners, -1, 0)
-    finer[1::2, 1::2] = noisy_mean(below + np.roll(below, -1, 1))
+    left_sides = corners + _next(corners, 0)
     middles = finer[1::2, 1::2]
-    finer[::2, 1::2] = noisy_mean((middles + np.roll(middles, 1, 0)) + (corners + np.roll(corners, -1, 1)))
-    finer[1::2, ::2] = noisy_mean((middles + np.roll(middles, 1, 1)) + below)
+    np.add((left_sides + _next(left_sides, 1)) / 4, noise[0], out=middles, casting="same_kind")
+    above = (middles + _previous(middles, 0)) + (corners + _next(corners, 1))
+    np.add(above / 4, noise[1], out=finer[::2, 1::2], casting="same_kind")
+    left = (middles + _previous(middles, 1)) + left_sides
+    np.add(left / 4, noise[2], out=finer[1::2, ::2], casting="same_kind")
     return finer
+
+
+def _next(grid: Grid, axis: int) -> Grid:
+    """The grid one step further, and around its edge: `np.roll` takes thrice as long."""
+    return np.concatenate((grid[1:], grid[:1]) if axis == 0 else (grid[:, 1:], grid[:, :1]), axis)
+
+
+def _previous(grid: Grid, axis: int) -> Grid:
+    return np.concatenate((grid[-1:], grid[:-1]) if axis == 0 else (grid[:, -1:], grid[:, :-1]), axis)

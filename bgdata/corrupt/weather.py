@@ -1,8 +1,8 @@
 """Snow, frost, fog, brightness and spatter.
 
-Source: Hendrycks and Dietterich 2019 (ImageNet-C), as imagecorruptions 1.1.5 (Michaelis et al. 2019) applies them to any
-size. Each is equal to that package's, to the grey level, when it is given the package's random numbers, but for frost's
-pictures. Rows of the tables are severities 1 to 5. Results are cut to uint8, not rounded, as there.
+Source: Hendrycks and Dietterich 2019 (ImageNet-C), as imagecorruptions 1.1.5 (Michaelis et al. 2019) applies them to
+any size. Each is equal to that package's, to the grey level, when it is given the package's random numbers, but for
+frost's pictures. Rows of the tables are severities 1 to 5. Results are cut to uint8, not rounded, as there.
 """
 
 import cv2
@@ -18,16 +18,16 @@ from bgdata.corrupt.smear import enlarge_middle, smear
 # Mean and spread of the noise, how much it is enlarged, what is below is no flake, the smear's length and spread,
 # the share of the photo that is not whitened.
 SNOW = (
-    (0.1, 0.3, 3, 0.5, 10, 4, 0.8),
-    (0.2, 0.3, 2, 0.5, 12, 4, 0.7),
-    (0.55, 0.3, 4, 0.9, 12, 8, 0.7),
-    (0.55, 0.3, 4.5, 0.85, 12, 8, 0.65),
-    (0.55, 0.3, 2.5, 0.85, 12, 12, 0.55),
+    (0.1, 0.3, 3.0, 0.5, 10, 4.0, 0.8),
+    (0.2, 0.3, 2.0, 0.5, 12, 4.0, 0.7),
+    (0.55, 0.3, 4.0, 0.9, 12, 8.0, 0.7),
+    (0.55, 0.3, 4.5, 0.85, 12, 8.0, 0.65),
+    (0.55, 0.3, 2.5, 0.85, 12, 12.0, 0.55),
 )
 # Weights of the photo and of the frost.
 FROST = ((1, 0.4), (0.8, 0.6), (0.7, 0.7), (0.65, 0.7), (0.6, 0.75))
 # Thickness, and by how much the plasma's roughness shrinks a step.
-FOG = ((1.5, 2), (2.0, 2), (2.5, 1.7), (2.5, 1.5), (3.0, 1.4))
+FOG = ((1.5, 2.0), (2.0, 2.0), (2.5, 1.7), (2.5, 1.5), (3.0, 1.4))
 # Added to the value of HSV.
 BRIGHTNESS = (0.1, 0.2, 0.3, 0.4, 0.5)
 # Mean and spread of the noise, its blur, what is below is dry, then strength (water) or blur (mud), and whether it is
@@ -56,20 +56,25 @@ def snow(image: Image, severity: int, rng: np.random.Generator) -> Image:
     height, width = image.shape[:2]
     flakes = enlarge_middle(rng.normal(loc, scale, (height, width)), factor)
     flakes[flakes < threshold] = 0
-    flakes = smear(np.clip(flakes, 0, 1), radius=int(radius), sigma=sigma, angle=rng.uniform(-135, -45))
+    flakes = smear(np.clip(flakes, 0, 1), radius=radius, sigma=sigma, angle=rng.uniform(-135, -45))
     fallen = np.round(flakes[:height, :width] * 255).astype(np.uint8) / 255.0
     photo = image.astype(np.float32) / 255
-    grey = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)[..., None]
-    photo = kept * photo + (1 - kept) * np.maximum(photo, grey * 1.5 + 0.5)
-    return _cut(photo + fallen[..., None] + fallen[::-1, ::-1, None])
+    white = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY) * 1.5 + 0.5
+    channels = []
+    for channel in cv2.split(photo):
+        snowy = kept * channel + (1 - kept) * np.maximum(channel, white) + fallen
+        snowy += fallen[::-1, ::-1]
+        channels.append(_cut(snowy))
+    return cv2.merge(channels)
 
 
 def frost(image: Image, severity: int, rng: np.random.Generator) -> Image:
     """A crop of a picture of frost added to a darkened photo; draws which picture, then the crop. Table: FROST.
 
     Differs from all others: the published code pastes five photographs of frost of unknown licence (imagecorruptions:
-    six); ours are drawn (`frost_pictures`), with about their brightness, contrast and colours. Blend, scale and the order
-    of the draws are the published ones; so is a quirk: a picture is enlarged by a tenth even where it is large enough.
+    six, two of them alike); ours are drawn (`frost_pictures`), with about their brightness, contrast and colours.
+    Blend, scale and the order of the draws are the published ones, and so is a quirk: a picture is enlarged by a tenth
+    even where it is large enough.
     """
     photo_share, frost_share = FROST[severity - 1]
     height, width = image.shape[:2]
@@ -85,16 +90,17 @@ def frost(image: Image, severity: int, rng: np.random.Generator) -> Image:
 def fog(image: Image, severity: int, rng: np.random.Generator) -> Image:
     """Plasma clouds added to the photo, which is then darkened to its former range. Table: FOG.
 
-    Quirks kept: the clouds' map has a side of the next power of two of the photo's larger side, and the photo shows its
-    top left corner, so the clouds of a photo of 257 pixels are half as coarse to it as those of one of 256; the range is
-    that of the photo's brightest value, so a black photo stays black.
+    Quirks kept: the clouds' map has a side of the next power of two of the photo's larger side, of which the photo
+    shows the top left corner, so that clouds look twice as large on a photo of 257 pixels as on one of 256; the range
+    is that of the photo's brightest value, so a black photo stays black.
     """
     thickness, decay = FOG[severity - 1]
     height, width = image.shape[:2]
     plasma = draw_plasma(1 << (max(height, width) - 1).bit_length(), decay=decay, rng=rng)[:height, :width]
+    clouds = thickness * plasma
     brightest = image.max() / 255.0
-    clouded = image / 255.0 + (thickness * plasma)[..., None]
-    return _cut(clouded * brightest / (brightest + thickness))
+    shares = [(channel / 255.0 + clouds) * brightest / (brightest + thickness) for channel in cv2.split(image)]
+    return cv2.merge([_cut(share) for share in shares])
 
 
 def brightness(image: Image, severity: int, rng: np.random.Generator) -> Image:  # noqa: ARG001 # as all others
@@ -111,15 +117,14 @@ def spatter(image: Image, severity: int, rng: np.random.Generator) -> Image:
     """
     loc, scale, blur, threshold, strength, is_mud = SPATTER[severity - 1]
     liquid = gaussian_filter(rng.normal(loc, scale, image.shape[:2]), blur, mode="nearest")
-    photo = image.astype(np.float32) / 255
+    photo = cv2.split(image.astype(np.float32) / 255)
     if is_mud:
-        splashes = gaussian_filter((liquid > threshold).astype(np.float32), strength, mode="nearest")[..., None]
-        splashes[splashes < 0.8] = 0
-        return _cut(photo * (1 - splashes) + np.divide(MUD, 255) * splashes)
+        mud = gaussian_filter((liquid > threshold).astype(np.float32), strength, mode="nearest")
+        mud[mud < 0.8] = 0
+        return cv2.merge([_cut(photo[i] * (1 - mud) + np.float64(MUD[i] / 255) * mud) for i in range(3)])
     liquid[liquid < threshold] = 0
-    drops = _lit_drops((liquid * 255).astype(np.uint8))
-    drops *= np.float32(1) / 1
-    return _cut(photo + strength * drops[..., None] * np.divide(WATER, 255, dtype=np.float32))
+    water = strength * _lit_drops((liquid * 255).astype(np.uint8))
+    return cv2.merge([_cut(photo[i] + water * (WATER[i] / 255)) for i in range(3)])
 
 
 def _lit_drops(liquid: UInt8[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
@@ -132,6 +137,8 @@ def _lit_drops(liquid: UInt8[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
     return drops / max(drops.max(), 1)
 
 
-def _cut(photo: Float32[np.ndarray, "h w 3"] | Float64[np.ndarray, "h w 3"]) -> Image:
-    """Floats in [0, 1] or beyond to uint8, cut and not rounded."""
-    return (np.clip(photo, 0, 1) * 255).astype(np.uint8)
+def _cut(share: Float32[np.ndarray, "h w"] | Float64[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
+    """Shares of full light, in [0, 1] or beyond it, as grey levels: cut, not rounded."""
+    levels = np.clip(share, 0, 1)
+    levels *= 255
+    return levels.astype(np.uint8)

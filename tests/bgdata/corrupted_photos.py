@@ -1,5 +1,7 @@
 """Small square photos with masks as sets, and folders of corrupted photos as others publish them."""
 
+import io
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -84,3 +86,14 @@ def write_files(folder: Path, files: dict[str, bytes]) -> Path:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
     return folder
+
+
+def pack(files: dict[str, bytes]) -> bytes:
+    """A tar, as ImageNet-C's archives are."""
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w") as archive:
+        for name, content in files.items():
+            header = tarfile.TarInfo(name)
+            header.size = len(content)
+            archive.addfile(header, io.BytesIO(content))
+    return data.getvalue()

@@ -1,5 +1,6 @@
 """Our own corrupted photos: stored as sets or made on the fly, the same bytes for any number of workers."""
 
+import gc
 import json
 import shutil
 import time
@@ -186,6 +187,15 @@ def test_what_is_made_on_the_fly_is_what_is_stored(
     made.close()
 
 
+def test_each_of_the_nineteen_is_the_same_stored_and_made_in_another_order(photos: Path, tmp_path: Path) -> None:
+    corrupted_sets(photos, names="all", severities=[3]).write(tmp_path / "stored", workers=2)
+    at_rest = StoredCorruptions(tmp_path / "stored", None, workers=1)
+    made = live_of(photos, names="all", severities=[3])
+    assert len(made.corruptions) == 3 * 19
+    for corruption in reversed(made.corruptions):
+        assert (pixels_of(made, corruption) == pixels_of(at_rest, corruption)).all(), corruption
+
+
 def test_the_next_chunk_is_made_while_the_caller_works(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bgdata.corrupt.chunks.CHUNK", 2)
     made: list[str] = []
@@ -301,10 +311,34 @@ def test_no_photo_to_corrupt_is_a_sentence(tmp_path: Path) -> None:
         live_of(tmp_path)
 
 
-def test_a_broken_or_small_photo_is_named(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_worker_is_a_sentence(photos: Path) -> None:
+    data = live_of(photos, workers=2)
+    assert len(pixels_of(data, Corruption("spatter", 1))) == COUNT
+    for process in list(data._executor._processes.values()):  # type: ignore[attr-defined]
+        process.kill()
+    with pytest.raises(InputError, match=r"a worker process was killed \(out of memory, or by hand\): run again"):
+        pixels_of(data, Corruption("spatter", 4))
+    data.close()
+    assert len(pixels_of(data, Corruption("spatter", 4))) == COUNT
+    data.close()
+
+
+def test_a_temporary_folder_goes_with_its_object(photos: Path) -> None:
+    data = live_of(photos)
+    home = data._cache
+    assert len(pixels_of(data, Corruption("spatter", 1))) == COUNT
+    assert home.is_dir()
+    del data
+    gc.collect()
+    assert not home.exists()
+
+
+def test_a_small_photo_is_named(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(corruptions, "SMALLEST", SIDE + 1)
     with pytest.raises(InputError, match=rf"photo {photo_id(0, 0)} of .*an image is {SIDE}x{SIDE}"):
         corrupted_sets(photos).write(tmp_path / "out", workers=1)
+    with pytest.raises(InputError, match=rf"photo {photo_id(0, 0)} or its mask: an image is {SIDE}x{SIDE}"):
+        pixels_of(live_of(photos), Corruption("spatter", 1))
 
 
 def test_sets_of_other_photos_are_refused(photos: Path, stored: Path, tmp_path: Path) -> None:

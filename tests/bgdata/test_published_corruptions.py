@@ -1,9 +1,7 @@
 """Corrupted photos as others publish them: read by class folder, fetched whole, never taken for ours."""
 
 import hashlib
-import io
 import shutil
-import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +27,7 @@ from tests.bgdata.corrupted_photos import (
     WNIDS,
     corrupted_sets,
     draw_image,
+    pack,
     photo_id,
     published_files,
     write_files,
@@ -134,6 +133,19 @@ def test_clean_photos_come_in_the_same_order_from_our_sets_or_a_folder(folder: P
     assert data.record["photos_without_clean"] == 1
     cut = CentreCrop(round(SIDE * 256 / 224), SIDE).image(decode_image(photos.read(rows[0])))
     assert (pixels[0] == cut).all()
+
+
+def test_files_classes_and_clean_photos_are_what_the_digest_is_of(folder: Path, tmp_path: Path) -> None:
+    digest = opened(folder).digest
+    assert opened(folder).digest == digest
+    clean = ImageSet(write_photos(tmp_path / "in9") / "original")
+    others = {opened(folder, None).digest, opened(folder, clean=clean).digest}
+    file = folder / "noise" / first_photo("gaussian_noise/1", 3)
+    file.write_bytes(encode_jpeg(draw_image(3, 0), 60))
+    others.add(opened(folder).digest)
+    shutil.rmtree(folder / "fog/3")
+    others.add(opened(folder).digest)
+    assert len(others | {digest}) == 5
 
 
 def test_what_a_folder_is_is_told_by_its_content(folder: Path, tmp_path: Path) -> None:
@@ -271,16 +283,6 @@ def test_clean_photos_of_others_are_refused(folder: Path, tmp_path: Path) -> Non
 # ---- fetching
 
 
-def pack(files: dict[str, bytes], *, mode: str = "w") -> bytes:
-    data = io.BytesIO()
-    with tarfile.open(fileobj=data, mode=mode) as archive:  # type: ignore[call-overload] # a string that is no literal
-        for name, content in files.items():
-            header = tarfile.TarInfo(name)
-            header.size = len(content)
-            archive.addfile(header, io.BytesIO(content))
-    return data.getvalue()
-
-
 class Packed(Content):
     """An archive, served as it is."""
 
@@ -321,7 +323,7 @@ def test_archives_from_a_mirror_may_have_folders_around(tmp_path: Path, monkeypa
     publish(monkeypatch, data)
     fetch_imagenet_c(tmp_path / "out", groups=["noise"], mirror=tmp_path.as_uri())
     assert len(opened(tmp_path / "out").corruptions) == 2
-    with pytest.raises(InputError, match=r"blur.tar"):
+    with pytest.raises(InputError, match=r"blur.tar is not a file: put blur.tar there"):
         fetch_imagenet_c(tmp_path / "out", mirror=tmp_path.as_uri())
 
 
@@ -330,7 +332,7 @@ def test_a_wrong_hash_or_a_truncated_archive_is_a_sentence(tmp_path: Path, monke
     (tmp_path / "noise.tar").write_bytes(data[: len(data) // 2])
     publish(monkeypatch, data)
     for _ in range(2):
-        with pytest.raises(InputError, match=r"noise.tar"):
+        with pytest.raises(InputError, match=r"noise.tar is not the file that was expected: its md5 is"):
             fetch_imagenet_c(tmp_path / "out", groups=["noise"], mirror=tmp_path.as_uri())
         assert not list((tmp_path / "out").glob("gaussian_noise"))
     publish(monkeypatch, data[: len(data) // 2])  # as a publisher without a hash would have it

@@ -7,7 +7,7 @@ from importlib.resources import files
 from statistics import fmean
 from typing import Any, Protocol, runtime_checkable
 
-from bgdata.corrupt.corruptions import SEVERITIES, STANDARD
+from bgdata.corrupt.names import SEVERITIES, STANDARD_NAMES
 from bgdata.errors import InputError
 
 # Which severities of which corruptions were run.
@@ -119,7 +119,7 @@ def _read_regions(record: Any, where: str) -> dict[str, dict[str, dict[int, floa
             region: {
                 name: {int(severity): float(cell["accuracy"]) for severity, cell in row.items()}
                 for name, row in found["corruptions"].items()
-                if name in STANDARD
+                if name in STANDARD_NAMES
             }
             for region, found in record["regions"].items()
         }

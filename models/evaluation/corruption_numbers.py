@@ -5,12 +5,12 @@ evaluator that is copied everywhere, mmdetection's `robustness_eval`, differs in
 not run count as 0, and the fifteen are the first fifteen of the file.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from bgdata.corrupt.corruptions import CORRUPTIONS, EXTRA, SEVERITIES, STANDARD
+from bgdata.corrupt.names import EXTRA_NAMES, NAMES, SEVERITIES, STANDARD_NAMES
 from bgdata.errors import InputError
 from models.evaluation.corruption_normalisers import ALEXNET, Normaliser
 
@@ -38,7 +38,7 @@ def corruption_summary(
     should have cells that it lacks.
     """
     _check(cells)
-    standard = _of(cells, STANDARD)
+    standard = _of(cells, STANDARD_NAMES)
     mpc = _mean_over(standard)
     mce, said = _mean_corruption_error(standard, normaliser, region)
     missing = _missing(standard)
@@ -47,12 +47,12 @@ def corruption_summary(
         "rpc": mpc / clean if mpc is not None and clean else None,
         "mean_error": None if mpc is None else 1 - mpc,
         "mce": mce,
-        "ece": None if ece is None else _mean_over(_of(ece, STANDARD)),
+        "ece": None if ece is None else _mean_over(_of(ece, STANDARD_NAMES)),
         "normaliser": said,
         **_counts(standard),
         "missing": missing,
         "complete": not missing,
-        "extra": _extra(_of(cells, EXTRA), clean),
+        "extra": _extra(_of(cells, EXTRA_NAMES), clean),
     }
 
 
@@ -77,7 +77,7 @@ def _mean_over(cells: Cells) -> float | None:
     return fmean(fmean(row.values()) for row in cells.values()) if cells else None
 
 
-def _of(cells: Cells, names: Mapping[str, Any]) -> Cells:
+def _of(cells: Cells, names: Sequence[str]) -> Cells:
     """The rows of some corruptions, in their published order; those without a severity count as not run."""
     return {name: cells[name] for name in names if cells.get(name)}
 
@@ -88,7 +88,7 @@ def _counts(cells: Cells) -> dict[str, int]:
 
 def _missing(cells: Cells) -> list[str]:
     missing = []
-    for name in STANDARD:
+    for name in STANDARD_NAMES:
         lacking = [severity for severity in SEVERITIES if severity not in cells.get(name, {})]
         missing += [name] if len(lacking) == len(SEVERITIES) else [f"{name} {severity}" for severity in lacking]
     return missing
@@ -97,9 +97,9 @@ def _missing(cells: Cells) -> list[str]:
 def _check(cells: Cells) -> None:
     for name, row in cells.items():
         for severity, rate in row.items():
-            if name not in CORRUPTIONS or severity not in SEVERITIES:
+            if name not in NAMES or severity not in SEVERITIES:
                 raise InputError(
-                    f"{name} {severity} is no corruption with a severity of 1 to 5: known are {', '.join(CORRUPTIONS)}"
+                    f"{name} {severity} is no corruption with a severity of 1 to 5: known are {', '.join(NAMES)}"
                 )
             if not 0 <= rate <= 1:
                 raise InputError(f"{name} {severity} is {rate}, expected a rate from 0 to 1: divide percent by 100")
@@ -145,9 +145,9 @@ def read_metric_table(record: Any, *metric: str, percent: bool = False, where: s
 
 def _severity(name: Any, key: Any, where: str) -> int:
     severities = (0, *SEVERITIES)
-    if name not in CORRUPTIONS or str(key) not in map(str, severities):
+    if name not in NAMES or str(key) not in map(str, severities):
         raise InputError(
-            f"{where}: {name} {key} is no corruption with a severity of 0 to 5: known are {', '.join(CORRUPTIONS)}"
+            f"{where}: {name} {key} is no corruption with a severity of 0 to 5: known are {', '.join(NAMES)}"
         )
     return int(key)
 

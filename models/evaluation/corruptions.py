@@ -18,8 +18,8 @@ import torch
 from tqdm import tqdm
 
 from bgdata.classes import ClassList, check_same
-from bgdata.corrupt.corruptions import CORRUPTIONS, REGIONS, STANDARD, Corruption
 from bgdata.corrupt.data import Chunk, CorruptedData
+from bgdata.corrupt.names import NAMES, REGIONS, STANDARD_NAMES, Corruption
 from bgdata.errors import InputError
 from bgdata.shards import write_text_whole
 from models.classifiers.judged import Judged
@@ -140,7 +140,7 @@ def check_normaliser(normaliser: Normaliser, corruptions: Sequence[Corruption]) 
     for region in {corruption.region for corruption in corruptions}:
         run: dict[str, list[int]] = {}
         for corruption in corruptions:
-            if corruption.region == region and corruption.name in STANDARD:
+            if corruption.region == region and corruption.name in STANDARD_NAMES:
                 run.setdefault(corruption.name, []).append(corruption.severity)
         normaliser.errors(run, region=region)
 
@@ -193,7 +193,7 @@ def brief_score(score: Mapping[str, Any]) -> dict[str, Any]:
 def _of_region(judged: UnderCorruption, region: str) -> dict[str, dict[int, Cell]]:
     """By corruption and severity, both in their published order."""
     cells: dict[str, dict[int, Cell]] = {}
-    for corruption in sorted(judged.cells, key=lambda each: (list(CORRUPTIONS).index(each.name), each.severity)):
+    for corruption in sorted(judged.cells, key=lambda each: (NAMES.index(each.name), each.severity)):
         if corruption.region == region:
             cells.setdefault(corruption.name, {})[corruption.severity] = judged.cells[corruption]
     return cells

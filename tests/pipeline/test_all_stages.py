@@ -191,7 +191,7 @@ def test_a_recipe_whose_checkpoints_are_the_same_is_not_judged_again(
     assert judged[0]["regions"] == judged[1]["regions"]
     assert judged_cells(tmp_path, monkeypatch) == {"flow-0"}
     assert written()["flow.json"] == scores["flow.json"]
-    with pytest.raises(InputError, match=r"^imaginary is none of params.yaml's recipes original, dynamic, flow: name"):
+    with pytest.raises(InputError, match=r"^imaginary is none of params.yaml's recipes dynamic, flow, original: name"):
         judged_cells(tmp_path, monkeypatch, "imaginary")
 
 

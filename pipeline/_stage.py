@@ -25,6 +25,8 @@ RAW = Path("data/raw")
 DOWNLOADS = Path("data/downloads")
 WEIGHTS = Path("data/weights")
 SETS = Path("data/in9")
+# The corrupted photos, where they are stored: a set a region, corruption and severity.
+CORRUPTED = Path("data/corrupted")
 RUNS = Path("runs")
 SCORES = Path("scores")
 REPORT = Path("report")

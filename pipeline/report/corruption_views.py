@@ -45,9 +45,12 @@ class Scatter:
 
 @dataclass(frozen=True)
 class CorruptionView:
-    """All that the section shows of the results beside the numbers themselves; `some` is any recipe's result."""
+    """All that the section shows of the results beside the numbers themselves; `some` is any recipe's result, `order`
+    that of the heat maps.
+    """
 
     some: CorruptionScores
+    order: tuple[str, ...]
     names: frozenset[str]
     severities: tuple[str, ...]
     best: Mapping[str, float]
@@ -73,6 +76,7 @@ def read_corruption_view(sets: Path, stored: Path, results: Results) -> Corrupti
     }
     return CorruptionView(
         some=some,
+        order=tuple(dict.fromkeys((*results.compared, *results.recipes))),
         names=frozenset(name for _, name, _ in some.cells()),
         severities=tuple(sorted({severity for _, _, severity in some.cells()})),
         best=_best(found.values(), region),

@@ -58,6 +58,7 @@ def write_inputs(root: Path, recipes: tuple[str, ...] = RECIPES, classes: ClassL
             "seeds": [0],
             "source": "synthetic",
             "mix": ["mixup", "cutmix"],
+            "corruptions": False,
             "seed": 0,
         },
     )

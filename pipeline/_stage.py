@@ -25,7 +25,7 @@ RAW = Path("data/raw")
 DOWNLOADS = Path("data/downloads")
 WEIGHTS = Path("data/weights")
 SETS = Path("data/in9")
-# The corrupted photos, where they are stored: a set a region, corruption and severity.
+# Beside the sets, not among them: as large as seventy-five of them.
 CORRUPTED = Path("data/corrupted")
 RUNS = Path("runs")
 SCORES = Path("scores")

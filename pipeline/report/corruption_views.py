@@ -12,12 +12,15 @@ from pipeline.report.numbers import Results
 from pipeline.report.table import Cell, rounded
 
 _ALIKE = 1.0  # points of mPC: less is called no difference
-_LINE, _LABEL = 5.5, 26.0  # percent of the drawing that a label takes, up and across
+# Percent of the drawing: how high a line of a label is, how wide a letter, and how far a dot reaches.
+_LINE, _LETTER, _DOT = 5.5, 0.95, 1.2
 
 
 @dataclass(frozen=True)
 class Point:
-    """One recipe of the scatter: mean and seeds as `(x, y)` in percent of the drawing, `label` its label's y."""
+    """One recipe of the scatter: mean and seeds as `(x, y)` in percent of the drawing; its label goes to the right of
+    the mean, or to the left (`is_left`), `label` down.
+    """
 
     recipe: str
     colour: int
@@ -25,12 +28,26 @@ class Point:
     seeds: tuple[tuple[float, float], ...]
     bg_gap: Cell
     rpc: Cell
-    label: float
+    is_left: bool = False
+    label: float = 0.0
 
     @property
-    def is_right(self) -> bool:
-        """Whether the label goes to the left of it."""
-        return self.place[0] > 100 - _LABEL
+    def box(self) -> tuple[float, float, float, float]:
+        """What the label takes: left, top, right, bottom."""
+        x, width = self.place[0], _LETTER * len(self.recipe)
+        left = x - _DOT - width if self.is_left else x + _DOT
+        return left, self.label - _LINE / 2, left + width, self.label + _LINE / 2
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether the label lies inside the drawing, from side to side."""
+        return self.box[0] >= 0 and self.box[2] <= 100
+
+    def keeps_clear_of(self, other: "Point") -> bool:
+        """Whether the label lies on neither the other's dot nor its label."""
+        x, y = other.place
+        dot = (x - _DOT, y - _LINE / 2, x + _DOT, y + _LINE / 2)
+        return not any(_overlap(self.box, taken) for taken in (dot, other.box))
 
 
 @dataclass(frozen=True)
@@ -55,6 +72,7 @@ class CorruptionView:
     severities: tuple[str, ...]
     best: Mapping[str, float]
     normalisers: Mapping[str, Sequence[str]]
+    foreign_normaliser: bool
     needs: Mapping[str, str | None]
     scatter: Scatter | None
     strip: str | None
@@ -81,6 +99,7 @@ def read_corruption_view(sets: Path, stored: Path, results: Results) -> Corrupti
         severities=tuple(sorted({severity for _, _, severity in some.cells()})),
         best=_best(found.values(), region),
         normalisers=said,
+        foreign_normaliser=any("1,000 classes" in name for name in said[region]) and len(results.classes) != 1000,
         needs={recipe: needs_clean(one) for recipe, one in found.items()},
         scatter=scatter(results, region),
         strip=corruption_strip(sets, stored, some),
@@ -123,7 +142,7 @@ def scatter(results: Results, region: str) -> Scatter | None:
         gap = results.cell(recipe, "bg_gap")
         middle = place(gap.value or 0.0, rpc[recipe].value or 0.0)
         seeds = tuple(place(*pair) for pair in pairs[recipe]) if len(pairs[recipe]) > 1 else ()
-        points.append(Point(recipe, colours[recipe], middle, seeds, gap, rpc[recipe], middle[1]))
+        points.append(Point(recipe, colours[recipe], middle, seeds, gap, rpc[recipe], label=middle[1]))
     return Scatter(
         _apart(points),
         tuple((across.percent(value), value) for value in across.ticks),
@@ -157,13 +176,24 @@ def _pairs(results: Results, recipe: str, region: str) -> list[tuple[float, floa
 
 
 def _apart(points: Sequence[Point]) -> tuple[Point, ...]:
-    """With labels moved down where they would lie on another's."""
-    placed: list[Point] = []
-    for point in sorted(points, key=lambda one: one.place[1]):
-        beside = [one for one in placed if abs(one.place[0] - point.place[0]) < _LABEL]
-        lowest = max((one.label for one in beside), default=-math.inf)
-        placed.append(replace(point, label=rounded(max(point.label, lowest + _LINE), 2)))
+    """With labels where they lie on no other's dot or label, as near their dots as that allows."""
+    placed = list(points)
+    steps = sorted(range(-len(points), len(points) + 1), key=abs)
+    for number, point in enumerate(points):
+        others = placed[:number] + placed[number + 1 :]
+        spots = (
+            replace(point, is_left=is_left, label=rounded(point.place[1] + step * _LINE, 2))
+            for step in steps
+            for is_left in (False, True)
+        )
+        placed[number] = next(
+            (spot for spot in spots if spot.is_inside and all(map(spot.keeps_clear_of, others))), point
+        )
     return tuple(placed)
+
+
+def _overlap(one: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def _best(found: Collection[CorruptionScores], region: str) -> dict[str, float]:

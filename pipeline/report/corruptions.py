@@ -23,6 +23,8 @@ from models.evaluation.corruption_shapes import (
 from pipeline.report.table import Cell
 
 CORRUPTION_COLUMNS = ("recipe", "seed", "region", "corruption", "severity", "accuracy", "ece")
+# Judges all recipes.
+_STAGE = "corruptions"
 # Numbers of a summary: the first four by region and apart of the four further corruptions, where they are there.
 SUMMARISED = ("mpc", "rpc", "mean_error", "mce", "ece")
 
@@ -130,14 +132,9 @@ def read_corruptions(scores: Path, recipes: Sequence[str]) -> dict[str, Corrupti
         if _judged_on(judged) != _judged_on(first):
             raise InputError(
                 f"{scores / 'corruptions' / f'{name}.json'} was judged on other photos, corruptions, severities or "
-                f"regions than {first.recipe}.json beside it: run `dvc repro {stage_of(first.recipe)} {stage_of(name)}`"
+                f"regions than {first.recipe}.json beside it: run `dvc repro --force {_STAGE}`"
             )
     return found
-
-
-def stage_of(recipe: str) -> str:
-    """The stage that judges a recipe under corruptions."""
-    return f"corruptions@{recipe}"
 
 
 def corruption_rows(corruptions: Mapping[str, CorruptionScores]) -> Iterator[dict[str, Any]]:
@@ -162,19 +159,18 @@ def corruption_metrics(corruptions: Mapping[str, CorruptionScores]) -> dict[str,
 
 
 def _read_one(path: Path, recipe: str) -> CorruptionScores:
-    stage = stage_of(recipe)
     try:
         found = CorruptionScores.model_validate(json.loads(path.read_bytes()))
     except FileNotFoundError:
-        raise InputError(f"{path} is missing: run `dvc repro {stage}`, or `dvc repro` for all") from None
+        raise InputError(f"{path} is missing: run `dvc repro {_STAGE}`, or `dvc repro` for all") from None
     except ValidationError as error:
         first = error.errors()[0]
         fault = ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
-        raise InputError(f"{path} is no result of corruptions ({fault}): run `dvc repro --force {stage}`") from None
+        raise InputError(f"{path} is no result of corruptions ({fault}): run `dvc repro --force {_STAGE}`") from None
     except ValueError as error:
-        raise InputError(f"{path} cannot be read ({error}): run `dvc repro --force {stage}`") from None
+        raise InputError(f"{path} cannot be read ({error}): run `dvc repro --force {_STAGE}`") from None
     if found.recipe != recipe:
-        raise InputError(f"{path} is of recipe {found.recipe}, not {recipe}: run `dvc repro --force {stage}`")
+        raise InputError(f"{path} is of recipe {found.recipe}, not {recipe}: run `dvc repro --force {_STAGE}`")
     return found
 
 

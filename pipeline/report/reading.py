@@ -13,8 +13,9 @@ from pipeline.report.corruptions import read_corruptions
 from pipeline.report.flow import read_flow
 from pipeline.report.numbers import HISTORY_COLUMNS, SEGMENTATION_SETS, Results
 
-# What makes the scores of each kind; all but corruptions are always there.
-_STAGES = {"in9": "evaluate", "challenge": "challenge", "saliency": "saliency", "corruptions": "corruptions"}
+# The stages that judge each recipe, and those that judge all of them in one go, by the kind of their scores.
+_STAGES = {"in9": "evaluate@{}", "challenge": "challenge@{}", "saliency": "saliency@{}"}
+_COMMON_STAGES = {"corruptions": "corruptions", "flow": "flow"}
 
 
 def read_results(
@@ -48,7 +49,7 @@ def read_results(
         seeded["corruptions"] = {name: found.model_dump() for name, found in corruptions.items()}
     for name in recipes:
         for kind, files in seeded.items():
-            _check_seeds(scores / kind / f"{name}.json", files[name], seeds, f"{_STAGES[kind]}@{name}")
+            _check_seeds(scores / kind / f"{name}.json", files[name], seeds, (_STAGES | _COMMON_STAGES)[kind].format(name))
         _check_variants(scores / "in9" / f"{name}.json", in9[name], name)
         _check_gallery(scores / "challenge" / f"{name}.json", challenge[name], name)
         judged = {kind: files[name] for kind, files in ({"runs": provenance, "saliency": saliency} | seeded).items()}
@@ -143,8 +144,9 @@ def _check_checkpoints(recipe: str, files: Mapping[str, Mapping[str, Any]]) -> N
     judged = {name: str(content.get("checkpoint_sha256")) for name, content in files.items()}
     if len(set(judged.values())) > 1:
         of = ", ".join(f"{name} {digest[:12]}" for name, digest in judged.items())
-        stages = [f"{stage}@{recipe}" for kind, stage in _STAGES.items() if kind != "corruptions" or kind in files]
+        stages = [stage.format(recipe) for stage in _STAGES.values()]
+        stages += [stage for kind, stage in _COMMON_STAGES.items() if kind in files]
         raise InputError(
             f"recipe {recipe} was trained and judged with different checkpoints ({of}): run "
-            f"`dvc repro {' '.join(stages)}{' flow' if 'flow' in files else ''}`"
+            f"`dvc repro {' '.join(stages)}`"
         )

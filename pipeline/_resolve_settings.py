@@ -28,8 +28,11 @@ def resolve_settings(params: Params) -> dict[str, Any]:
         "segment": _segmenters(params, {params.segment.method}) | {"method": params.segment.method} | seed,
         "train_unet": {"unet": params.unet.model_dump(exclude={"train"}) if params.unet.train else None} | seed,
         "render": params.render.model_dump() | seed,
+        "evaluate": params.evaluate.model_dump() | seed,
         "challenge": params.challenge.model_dump() | seed,
         "saliency": params.saliency.model_dump() | seed,
+        "corrupt": params.corruptions.model_dump() | {"images_per_shard": params.render.images_per_shard} | seed,
+        "corruptions": {"recipes": list(params.recipes)},
         "report": {"mix": list(params.mix), "source": source} | seed,
         "flow": {"recipes": [name for name, recipe in params.recipes.items() if recipe.flow is not None]} | seed,
     }

@@ -36,6 +36,12 @@ _IMAGENET_LICENCE = "ImageNet terms of access: research and education, not comme
 _IMAGENET_CONFIRMED = "MD5: image-net.org's download page, as four public repositories quote it; the size was not found"
 _PETS = "https://www.robots.ox.ac.uk/~vgg/data/pets/data/"
 _PETS_LICENCE = "CC BY-SA 4.0; the photos' owners keep their rights"
+_IMAGENET_C = "https://zenodo.org/records/2235448/files/"
+_IMAGENET_C_LICENCE = f"CC BY 4.0 (Zenodo's record); the photos: {_IMAGENET_LICENCE}"
+_IMAGENET_C_CONFIRMED = (
+    "MD5: eight public repositories that fetch it (pytorch-ood's and avalanche's tables among them) name the same; "
+    "licence: the record's metadata, as one of them read it in 2026-09; the exact size was not found"
+)
 _TORCHVISION = "MD5: torchvision's data set of the name; the size was not found"
 
 SOURCES: dict[str, tuple[RemoteFile, ...]] = {
@@ -176,6 +182,22 @@ SOURCES: dict[str, tuple[RemoteFile, ...]] = {
             licence=f"Apache-2.0 for the selection; the photos: {_IMAGENET_LICENCE}",
             confirmed=_TORCHVISION,
         ),
+    ),
+    "imagenet_c": tuple(
+        RemoteFile(
+            f"{group}.tar",
+            f"{_IMAGENET_C}{group}.tar",
+            md5=md5,
+            licence=_IMAGENET_C_LICENCE,
+            confirmed=_IMAGENET_C_CONFIRMED,
+        )
+        for group, md5 in (
+            ("noise", "e80562d7f6c3f8834afb1ecf27252745"),  # about 21 GB
+            ("blur", "2d8e81fdd8e07fef67b9334fa635e45c"),  # about 7 GB
+            ("weather", "33ffea4db4d93fe4a428c40a6ce0c25d"),  # about 12 GB
+            ("digital", "89157860d7b10d5797849337ca2e5c03"),  # about 7 GB
+            ("extra", "d492dfba5fc162d8ec2c3cd8ee672984"),  # about 15 GB
+        )
     ),
     "imagenet_boxes": (
         RemoteFile(

@@ -76,13 +76,14 @@ def draw_sheet(
     columns: Sequence[str],
     legend: Mapping[str, Colour] = SEGMENTATION,
     side: int = _CELL,
+    quality: int = _QUALITY,
 ) -> bytes:
-    """Draw the rows under the columns' names, each picture's longer side `side` pixels, as a JPEG; the same cells give
-    the same bytes.
+    """Draw the rows under the columns' names, each picture's longer side `side` pixels, as a JPEG of that quality;
+    the same cells give the same bytes.
     """
     width = _left(len(columns), side)
     head = _head(title, columns, width, legend, side)
-    return encode_jpeg(np.concatenate([head, *(_band(row, width, side) for row in rows)]), _QUALITY)
+    return encode_jpeg(np.concatenate([head, *(_band(row, width, side) for row in rows)]), quality)
 
 
 def draw_outline(image: UInt8[np.ndarray, "h w 3"], mask: Bool[np.ndarray, "_ _"]) -> None:

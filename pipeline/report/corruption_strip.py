@@ -18,7 +18,7 @@ from pipeline.report.corruptions import CorruptionScores
 from pipeline.report.pictures import data_uri
 from pipeline.report.words import CORRUPTION_KINDS
 
-_SIDE = 96  # pixels: a sheet of all corruptions at all severities stays below 300 KB
+_SIDE, _QUALITY = 96, 72  # pixels, and of JPEG: a sheet of all corruptions at all severities stays below 300 KB
 _ACROSS = 10  # corrupted pictures in a row
 _PHOTOS = "original"
 
@@ -71,7 +71,7 @@ def corruption_strip(sets: Path, stored: Path, found: CorruptionScores) -> str |
     columns = ["clean", *[""] * (max(len(row.cells) for row in rows) - 1)]
     region = "" if (part := found.shown_regions[0]) == "whole" else f", on the {part} alone"
     title = f"{example.id} at severities {', '.join(sorted({severity for _, _, severity in found.cells()}))}{region}"
-    return data_uri("jpeg", draw_sheet(rows, title=title, columns=columns, legend={}, side=_SIDE))
+    return data_uri("jpeg", draw_sheet(rows, title=title, columns=columns, legend={}, side=_SIDE, quality=_QUALITY))
 
 
 def _rows(example: _Example, found: CorruptionScores) -> Iterator[SheetRow]:

@@ -44,10 +44,11 @@ class Point:
         return self.box[0] >= 0 and self.box[2] <= 100
 
     def keeps_clear_of(self, other: "Point") -> bool:
-        """Whether the label lies on neither the other's dot nor its label."""
-        x, y = other.place
-        dot = (x - _DOT, y - _LINE / 2, x + _DOT, y + _LINE / 2)
-        return not any(_overlap(self.box, taken) for taken in (dot, other.box))
+        """Whether the label lies on none of the other's dots (of its own: on no seed's), and not on its label."""
+        taken = [_around(*place) for place in other.seeds]
+        if other is not self:
+            taken += [_around(*other.place), other.box]
+        return not any(_overlap(self.box, box) for box in taken)
 
 
 @dataclass(frozen=True)
@@ -187,9 +188,14 @@ def _apart(points: Sequence[Point]) -> tuple[Point, ...]:
             for is_left in (False, True)
         )
         placed[number] = next(
-            (spot for spot in spots if spot.is_inside and all(map(spot.keeps_clear_of, others))), point
+            (spot for spot in spots if spot.is_inside and all(map(spot.keeps_clear_of, (spot, *others)))), point
         )
     return tuple(placed)
+
+
+def _around(x: float, y: float) -> tuple[float, float, float, float]:
+    """What a dot takes."""
+    return x - _DOT / 2, y - _LINE / 4, x + _DOT / 2, y + _LINE / 4
 
 
 def _overlap(one: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> bool:

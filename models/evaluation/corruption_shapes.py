@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from bgdata.corrupt.corruptions import CORRUPTIONS, REGIONS, STANDARD
+from bgdata.corrupt.corruptions import CORRUPTIONS, REGIONS, SEVERITIES, STANDARD
 
 Rate = Annotated[float, Field(ge=0, le=1)]
 # May be more than 1: rPC of a model that corruption helps, mCE of one that is worse than the normaliser.
@@ -72,10 +72,15 @@ class Summary(Result):
     @property
     def run(self) -> str:
         """What was run of the fifteen corruptions at five severities."""
-        if self.complete:
-            return "15 corruptions at 5 severities"
-        corruptions = f"{self.corruptions} of {len(STANDARD)} corruptions"
-        return f"partial: {corruptions}, {self.cells} of {5 * len(STANDARD)} with severity"
+        return what_was_run(self.corruptions, self.cells)
+
+
+def what_was_run(corruptions: int, cells: int) -> str:
+    """In words, how many of the fifteen corruptions, and of these at five severities (`cells`)."""
+    of, of_cells = len(STANDARD), len(STANDARD) * len(SEVERITIES)
+    if cells == of_cells:
+        return f"{of} corruptions at {len(SEVERITIES)} severities"
+    return f"partial: {corruptions} of {of} corruptions, {cells} of {of_cells} with severity"
 
 
 class RegionScores(Result):

@@ -78,7 +78,7 @@ class In9Result(_Judged):
     """What `pipeline.evaluate --out` or `pipeline.probe --out` wrote."""
 
     variants: dict[Annotated[str, AfterValidator(_known)], VariantScore] = Field(min_length=1)
-    predictions: dict[str, Predictions] = {}
+    predictions: dict[str, Predictions] = Field(default={})
     probe: dict[str, Any] | None = None
 
 

@@ -80,9 +80,7 @@ def _rows(example: _Example, found: CorruptionScores) -> Iterator[SheetRow]:
     run = found.regions[region].run
     clean = _PictureCell(example.image, ())
     for kind, names in CORRUPTION_KINDS.items():
-        blocks = [
-            [Corruption(name, int(severity), region) for severity in run[name]] for name in names if name in run
-        ]
+        blocks = [[Corruption(name, int(severity), region) for severity in run[name]] for name in names if name in run]
         for row in _packed(blocks):
             cells = [_PictureCell(example.under(corruption), _caption(corruption)) for corruption in row]
             yield SheetRow(kind, (clean, *cells))

@@ -5,8 +5,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipeline.report.corruption_strip import corruption_strip
 from pipeline.report.charts import recipe_colours, round_step
+from pipeline.report.corruption_strip import corruption_strip
 from pipeline.report.corruptions import CorruptionScores
 from pipeline.report.numbers import Results
 from pipeline.report.table import Cell, rounded

@@ -1,4 +1,4 @@
-"""What the judge of corruptions wrote of each recipe: read, checked, and as numbers for `dvc metrics` and `dvc plots`."""
+"""What the judge of corruptions wrote of each recipe: read, checked, and as numbers for dvc's metrics and plots."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,8 +11,8 @@ from bgdata.corrupt.corruptions import REGIONS
 from bgdata.errors import InputError
 from models.evaluation.corruption_shapes import (
     CellScore,
-    Count,
     CorruptionName,
+    Count,
     Rate,
     Region,
     RegionScores,
@@ -83,12 +83,12 @@ class CorruptionScores(Result):
     @property
     def clean_accuracy(self) -> Cell:
         """The accuracy on the photos as they were."""
-        return self._over_seeds(lambda seed: seed.clean and seed.clean.accuracy)
+        return self._over_seeds(lambda seed: None if seed.clean is None else seed.clean.accuracy)
 
     @property
     def clean_ece(self) -> Cell:
         """The calibration error on the photos as they were."""
-        return self._over_seeds(lambda seed: seed.clean and seed.clean.ece)
+        return self._over_seeds(lambda seed: None if seed.clean is None else seed.clean.ece)
 
     def number(self, region: str, key: str) -> Cell:
         """A number of a region's summary (SUMMARISED)."""

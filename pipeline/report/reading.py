@@ -49,7 +49,9 @@ def read_results(
         seeded["corruptions"] = {name: found.model_dump() for name, found in corruptions.items()}
     for name in recipes:
         for kind, files in seeded.items():
-            _check_seeds(scores / kind / f"{name}.json", files[name], seeds, (_STAGES | _COMMON_STAGES)[kind].format(name))
+            _check_seeds(
+                scores / kind / f"{name}.json", files[name], seeds, (_STAGES | _COMMON_STAGES)[kind].format(name)
+            )
         _check_variants(scores / "in9" / f"{name}.json", in9[name], name)
         _check_gallery(scores / "challenge" / f"{name}.json", challenge[name], name)
         judged = {kind: files[name] for kind, files in ({"runs": provenance, "saliency": saliency} | seeded).items()}

@@ -1,9 +1,5 @@
 """Corruptions in the report: what the judge wrote, shown once and rightly, in the page, metrics.json and a table."""
 
-import base64
-import csv
-import json
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -13,33 +9,24 @@ import numpy as np
 import pytest
 
 from bgdata.corrupt.corruptions import CORRUPTIONS, EXTRA, STANDARD, Corruption
-from bgdata.errors import InputError
-from bgdata.io import decode_image, encode_jpeg
 from bgdata.labels import IN9
-from bgdata.shards import finish_set, shard_name, write_shard
-from pipeline.report import corruption_strip, words
-from pipeline.report.corruption_views import needs_clean, scatter
-from pipeline.report.corruptions import CORRUPTION_COLUMNS, CorruptionScores
+from pipeline.report import corruption_strip
 from pipeline.report.numbers import Results
 from pipeline.report.reading import read_results
-from tests.conftest import ROOT
 from tests.pipeline.test_report import (
     COUNT,
     HITS,
     RECIPES,
-    Page,
     add_seeds,
     edit_json,
     run,
-    section,
-    set_members,
     write_inputs,
     write_json,
 )
 
 RUN = {"fog": (1, 3), "gaussian_noise": (1, 3), "speckle_noise": (3,)}
 REGIONS = ("whole", "foreground", "background")
-ALL = {name: (1, 2, 3, 4, 5) for name in CORRUPTIONS}
+ALL = dict.fromkeys(CORRUPTIONS, (1, 2, 3, 4, 5))
 Cells = Mapping[str, Sequence[int]]
 
 
@@ -91,9 +78,7 @@ def write_corruptions(
         }
 
     def accuracies(region: str, seed: int) -> dict[str, dict[str, float]]:
-        return {
-            name: {s: one["accuracy"] for s, one in row.items()} for name, row in scores(region, seed).items()
-        }
+        return {name: {s: one["accuracy"] for s, one in row.items()} for name, row in scores(region, seed).items()}
 
     clean = HITS[recipe][0]
 

@@ -169,7 +169,7 @@ def _column(cells: Mapping[str, Mapping[int, CellScore]], key: str) -> dict[str,
     }
 
 
-def _is_close(one: float | None, other: float | None) -> bool:
+def _is_close(one: float | int | None, other: float | int | None) -> bool:
     return one is other if one is None or other is None else bool(np.isclose(one, other, rtol=0, atol=1e-9))
 
 

@@ -33,7 +33,7 @@ CORRUPTED_REGIONS = {
     "foreground": "foreground alone",
     "background": "background alone",
 }
-SOURCES = {"ours": "made here (source: ours)", "published": "the published ImageNet-C files (source: published)"}
+SOURCES = {"ours": "made here (source: ours)", "published": "as published (source: published)"}
 MIX_MEANING = {
     "mixup": "two photos blended; the label is blended alike",
     "cutmix": "a rectangle of another photo pasted in; the label follows the areas",

@@ -33,7 +33,7 @@ def resolve_settings(params: Params) -> dict[str, Any]:
         "saliency": params.saliency.model_dump() | seed,
         "corrupt": params.corruptions.model_dump() | {"images_per_shard": params.render.images_per_shard} | seed,
         "corruptions": {"recipes": list(params.recipes)},
-        "report": {"mix": list(params.mix), "source": source} | seed,
+        "report": {"mix": list(params.mix), "source": source, "corruptions": bool(params.corruptions.names)} | seed,
         "flow": {"recipes": [name for name, recipe in params.recipes.items() if recipe.flow is not None]} | seed,
     }
     resolved |= {f"weights-{name}": {"wanted": name in _wanted_weights(params)} for name in WEIGHTS}

@@ -15,6 +15,7 @@ from jaxtyping import Float32
 from torch import Generator, Tensor
 from torchvision.transforms.v2 import functional
 
+from models.training.augment import by_parts
 from models.training.chains import Operation
 from models.training.settings import AugmentSettings
 
@@ -30,39 +31,60 @@ def augmix_operations(settings: AugmentSettings) -> list[Operation]:
     return [autocontrast, equalize, *(partial(operation, severity=settings.severity) for operation in levelled)]
 
 
-def autocontrast(images: Float32[Tensor, "n 3 s s"], generator: Generator) -> Float32[Tensor, "n 3 s s"]:  # noqa: ARG001  # an operation's
+def autocontrast(
+    images: Float32[Tensor, "n 3 s s"],
+    generator: Generator,  # noqa: ARG001  # an operation's
+) -> Float32[Tensor, "n 3 s s"]:
     """Stretch each channel from black to white."""
-    return functional.autocontrast(images)
+    return by_parts(functional.autocontrast, images)
 
 
-def equalize(images: Float32[Tensor, "n 3 s s"], generator: Generator) -> Float32[Tensor, "n 3 s s"]:  # noqa: ARG001  # an operation's
+def equalize(
+    images: Float32[Tensor, "n 3 s s"],
+    generator: Generator,  # noqa: ARG001  # an operation's
+) -> Float32[Tensor, "n 3 s s"]:
     """Make each channel's histogram flat; works on grey levels."""
-    return functional.equalize(images)
+    return by_parts(functional.equalize, images)
 
 
 def posterize(images: Float32[Tensor, "n 3 s s"], generator: Generator, *, severity: int) -> Float32[Tensor, "n 3 s s"]:
-    """Keep the upper 4 bits of each value, fewer at higher levels."""
+    """Keep the upper 4 bits of each value's grey level, fewer at higher levels."""
     bits = 4 - (_draw_levels(len(images), generator, severity) * 0.4).int()
-    steps = (2.0 ** (8 - bits)).to(images.device)[:, None, None, None]
-    return (images * 255 + 0.5).div_(steps).floor_().mul_(steps / 255)
+    steps = (2.0 ** (8 - bits))[:, None, None, None]
+    return by_parts(_posterized, images, steps.to(images.device))
+
+
+def _posterized(images: Float32[Tensor, "n 3 s s"], steps: Float32[Tensor, "n 1 1 1"]) -> Float32[Tensor, "n 3 s s"]:
+    return (images * 255).add_(0.5).div_(steps).floor_().mul_(steps / 255)
 
 
 def solarize(images: Float32[Tensor, "n 3 s s"], generator: Generator, *, severity: int) -> Float32[Tensor, "n 3 s s"]:
-    """Invert the values above a threshold, which is lower at higher levels."""
+    """Invert the values from a threshold on, which is lower at higher levels."""
     thresholds = 256 - (_draw_levels(len(images), generator, severity) * 25.6).int()
-    least = ((thresholds - 0.5) / 255).to(images.device)[:, None, None, None]
+    least = ((thresholds - 0.5) / 255)[:, None, None, None]
+    return by_parts(_solarized, images, least.to(images.device))
+
+
+def _solarized(images: Float32[Tensor, "n 3 s s"], least: Float32[Tensor, "n 1 1 1"]) -> Float32[Tensor, "n 3 s s"]:
     return torch.where(images >= least, 1 - images, images)
 
 
 def move(
     images: Float32[Tensor, "n 3 s s"], generator: Generator, *, by: Move, severity: int
 ) -> Float32[Tensor, "n 3 s s"]:
-    """Move the pixels of each image in a direction that is drawn too; what comes from outside is black."""
+    """Move the pixels of each image, to either side; what comes from outside is black."""
     levels = _draw_levels(len(images), generator, severity)
     signs = 2 * torch.randint(2, levels.shape, generator=generator) - 1
-    matrices = by(levels * signs, images.shape[-1]).to(images.device)
-    grid = F.affine_grid(matrices, list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, align_corners=False)
+    return by_parts(_moved, images, by(levels * signs, images.shape[-1]).to(images.device))
+
+
+def _moved(images: Float32[Tensor, "n 3 s s"], matrices: Float32[Tensor, "n 2 3"]) -> Float32[Tensor, "n 3 s s"]:
+    """`F.affine_grid` takes as long as the rest of it."""
+    side = images.shape[-1]
+    places = torch.linspace(-1, 1, side, device=images.device) * ((side - 1) / side)
+    from_x, from_y, constant = matrices[..., None, None].unbind(2)  # n 2 1 1
+    grid = (from_x * places + constant) + from_y * places[:, None]  # n 2 s s
+    return F.grid_sample(images, grid.permute(0, 2, 3, 1), align_corners=False)
 
 
 def _rotation(levels: Float32[Tensor, " n"], side: int) -> Float32[Tensor, "n 2 3"]:  # noqa: ARG001  # a Move's

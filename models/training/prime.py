@@ -7,18 +7,20 @@ normalisation, where the clamps and the sines mean something else).
 """
 
 import math
+from collections.abc import Sequence
 from functools import partial
 
 import torch
 import torch.nn.functional as F  # noqa: N812  # the name that everyone knows it by
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32, Float64, Int64
 from torch import Generator, Tensor
 
+from models.training.augment import by_parts
 from models.training.chains import Operation
 from models.training.settings import AugmentSettings
 
-# Colours are looked up in tables of so many steps: 64 to a grey level, 65 to the shortest wave of the program's.
-_COLOURS = 2**14
+# Functions of colours are looked up in tables of so many steps from black to white: 16 to a grey level.
+_STEPS = 16 * 255
 # No warp has a smaller cut: the range of temperatures wants its logarithm.
 _LEAST_CUT = 2
 
@@ -47,25 +49,25 @@ def change_colours(
     from 1 to `cut`; their coefficients are normal, of a variance that is drawn from 0 to `temperature`. With
     temperature 0 images stay as they are. Black and white stay black and white.
     """
-    count, device = len(images), images.device
-    draws = torch.rand(3, count, generator=generator, dtype=torch.float64)
+    draws = torch.rand(3, len(images), generator=generator, dtype=torch.float64)
     largest = 1 + (draws[0] * cut).long()
     first = 1 + (draws[1] * largest).long()
     waves = first[:, None] + torch.arange(bandwidth)  # n bandwidth
-    spread = (temperature * draws[2]).sqrt()[:, None, None] * (waves <= largest[:, None])[:, None]
-    coefficients = torch.randn(count, 3, bandwidth, generator=generator) * spread.float()
-    tables = _sine_series(coefficients.to(device), waves.clamp(max=_COLOURS - 1).to(device))
-    places = (images * _COLOURS).round_().long().flatten(2)
-    return images.add(tables.gather(2, places).view(images.shape)).clamp_(0, 1)
+    spread = (temperature * draws[2]).sqrt()[:, None] * (waves <= largest[:, None])
+    coefficients = torch.randn(len(images), 3, bandwidth, generator=generator) * spread.float()[:, None]
+    waves = waves.clamp(max=_STEPS)[:, None].expand(coefficients.shape)
+    return by_parts(_coloured, images, coefficients.to(images.device), waves.to(images.device))
 
 
-def _sine_series(
-    coefficients: Float32[Tensor, "n 3 k"], waves: Int64[Tensor, "n k"]
-) -> Float32[Tensor, "n 3 {_COLOURS}+1"]:
-    """The sums of coefficients * sin(pi * wave * x) at x = 0, 1 / steps, ... 1: an inverse Fourier transform."""
-    spectrum = torch.zeros(*coefficients.shape[:2], _COLOURS + 1, dtype=torch.complex64, device=coefficients.device)
-    spectrum.imag.scatter_add_(2, waves[:, None].expand(coefficients.shape), -coefficients)
-    return torch.fft.irfft(spectrum, 2 * _COLOURS)[..., : _COLOURS + 1] * _COLOURS
+def _coloured(
+    images: Float32[Tensor, "n 3 s s"], coefficients: Float32[Tensor, "n 3 k"], waves: Int64[Tensor, "n 3 k"]
+) -> Float32[Tensor, "n 3 s s"]:
+    spectrum = torch.zeros(len(images), 3, _STEPS + 1, dtype=torch.complex64, device=images.device)
+    spectrum.imag.scatter_add_(2, waves, coefficients)
+    # The sums of coefficient * sin(pi * wave * x), at x = 0, 1 / steps, ... 1 and back to 0.
+    tables = torch.fft.irfft(spectrum, 2 * _STEPS) * -_STEPS
+    places = (images * _STEPS).round_().long().flatten(2)
+    return tables.gather(2, places).view(images.shape).add_(images).clamp_(0, 1)
 
 
 def filter_randomly(
@@ -76,12 +78,17 @@ def filter_randomly(
     The kernel is a delta and normal noise, of a standard deviation that is drawn from 0 to `sigma`; outside an image
     all is black. With sigma 0 images stay as they are.
     """
-    count = len(images)
-    spread = sigma * torch.rand(count, 1, 1, 1, generator=generator)
-    kernels = spread * torch.randn(count, 1, side, side, generator=generator)
-    kernels[:, :, side // 2, side // 2] += 1
-    filtered = F.conv2d(images.transpose(0, 1), kernels.to(images.device), padding=side // 2, groups=count)
-    return filtered.transpose(0, 1).clamp(0, 1)
+    spread = sigma * torch.rand(len(images), 1, 1, generator=generator)
+    kernels = spread * torch.randn(len(images), side, side, generator=generator)
+    kernels[:, side // 2, side // 2] += 1
+    return by_parts(_filtered, images, kernels.to(images.device))
+
+
+def _filtered(images: Float32[Tensor, "n 3 s s"], kernels: Float32[Tensor, "n k k"]) -> Float32[Tensor, "n 3 s s"]:
+    one = images.flatten(0, 1)[None]  # 1 n*3 s s: each channel is a group
+    repeated = kernels.repeat_interleave(3, 0)[:, None]
+    filtered = F.conv2d(one, repeated, padding=kernels.shape[-1] // 2, groups=len(repeated))
+    return filtered.view(images.shape).clamp_(0, 1)
 
 
 def warp(
@@ -96,24 +103,29 @@ def warp(
     temperature 0 images stay as they are.
     Source: diffeomorphisms of maximal entropy (Petrini et al. 2021), of which PRIME takes both ranges.
     """
-    count, size, device = len(images), images.shape[-1], images.device
-    draws = torch.rand(3, count, generator=generator, dtype=torch.float64)
+    size = images.shape[-1]
+    draws = torch.rand(3, len(images), generator=generator, dtype=torch.float64)
     largest = _LEAST_CUT + 1 + (draws[0] * (cut - _LEAST_CUT)).long()
     cuts = _LEAST_CUT + (_arcsine(draws[1]) * (largest - _LEAST_CUT + 1)).long().clamp(max=cut - _LEAST_CUT)
     low, high = temperature_range(size, cuts)
     chosen = temperature * (low + _arcsine(draws[2]) * (high - low))
-    modes = min(int(cuts.max()), size - 1)
-    coefficients = torch.randn(count, 2, modes, modes, generator=generator)
-    fields = _fields(coefficients.to(device), cuts.to(device), size=size)
-    moved = (
-        fields * chosen.sqrt().float().to(device)[:, None, None, None] * (2 * size / (size - 1))
-    )  # an image: -1 to 1
-    places = torch.linspace(-1, 1, size, device=device)
-    x, y = places - moved[:, 0], places[:, None] - moved[:, 1]
-    return F.grid_sample(images, torch.stack((x, y), 3), padding_mode="border", align_corners=True)
+    fields = random_fields(cuts.tolist(), generator, size=size, device=images.device)
+    scales = chosen.sqrt().float().to(images.device)[:, None, None, None]
+    return by_parts(_warped, images, fields, scales)
 
 
-def temperature_range(size: int, cuts: Int64[Tensor, " n"]) -> tuple[Tensor, Tensor]:
+def _warped(
+    images: Float32[Tensor, "n 3 s s"], fields: Float32[Tensor, "n 2 s s"], scales: Float32[Tensor, "n 1 1 1"]
+) -> Float32[Tensor, "n 3 s s"]:
+    """Fields count in sides of the image, which the grid has from -1 to 1 at the middles of the outer pixels."""
+    size = images.shape[-1]
+    moved = fields * (scales * (2 * size / (size - 1)))
+    places = torch.linspace(-1, 1, size, device=images.device)
+    grid = torch.stack((places - moved[:, 0], places[:, None] - moved[:, 1]), 3)
+    return F.grid_sample(images, grid, padding_mode="border", align_corners=True)
+
+
+def temperature_range(size: int, cuts: Int64[Tensor, " n"]) -> tuple[Float64[Tensor, " n"], Float64[Tensor, " n"]]:
     """The least and the largest temperature of warps of images of `size` pixels, by their cuts.
 
     A temperature T displaces pixels by size * (pi * T * log(cut))^(1/2) / 2, typically.
@@ -123,17 +135,24 @@ def temperature_range(size: int, cuts: Int64[Tensor, " n"]) -> tuple[Tensor, Ten
     return low, torch.maximum(low, 4 / (math.pi**3 * cuts**2 * logs))
 
 
-def _fields(
-    coefficients: Float32[Tensor, "n 2 m m"], cuts: Int64[Tensor, " n"], *, size: int
+def random_fields(
+    cuts: Sequence[int], generator: Generator, *, size: int, device: torch.device
 ) -> Float32[Tensor, "n 2 {size} {size}"]:
-    modes = torch.arange(1, coefficients.shape[-1] + 1, device=coefficients.device)
+    """Random fields of temperature 1, one for each cut: displacements in x and in y, in sides of the image."""
+    modes = torch.arange(1, min(max(cuts), size - 1) + 1, device=device)
     radius = (modes[:, None] ** 2 + modes**2).sqrt()
-    within = radius < cuts[:, None, None] + 0.5  # n m m
-    x = torch.linspace(0, math.pi, size, device=coefficients.device)
-    waves = torch.sin(modes[:, None] * x)  # m size
-    return waves.T @ (coefficients * (within / radius)[:, None]) @ waves
+    waves = torch.sin(modes[:, None] * torch.linspace(0, math.pi, size, device=device))  # m size
+    fields = torch.empty(len(cuts), 2, size, size, device=device)
+    for field, cut in zip(
+        fields, cuts, strict=True
+    ):  # one at a time: padded to the largest they take three times as long
+        count = min(cut, size - 1)
+        coefficients = torch.randn(2, count, count, generator=generator).to(device)
+        coefficients *= (radius[:count, :count] < cut + 0.5) / radius[:count, :count]
+        field.copy_(waves[:count].T @ coefficients @ waves[:count])
+    return fields
 
 
-def _arcsine(draws: Tensor) -> Tensor:
+def _arcsine(draws: Float64[Tensor, " n"]) -> Float64[Tensor, " n"]:
     """Uniform draws to those of Beta(1/2, 1/2)."""
     return torch.sin(math.pi / 2 * draws) ** 2

@@ -1,7 +1,7 @@
 """Reads an ImageFolder tree: a folder of photos for each class, already split or not.
 
 train/<class>/**/*.jpg   val/ or test/<class>/**/*.jpg      split as it lies
-<class>/**/*.jpg                                            split by `val_share`, by (seed, id)
+<class>/**/*.jpg                                            split by `val_share`, by (seed, id); see `near_duplicates`
 masks/<path of the photo>.png                               optional: a photo's mask, with any image's ending
 boxes.csv (path,x0,y0,x1,y1)                                optional: boxes in pixels, x1 and y1 exclusive
 

@@ -14,6 +14,7 @@ from bgdata.ingest import filters
 from bgdata.ingest.candidates import Candidate, PhotoTree, path_within
 from bgdata.ingest.filters import Finding, Found
 from bgdata.ingest.inspection import check_unreadable, digest_excluded, inspect_candidates
+from bgdata.ingest.near_duplicates import keep_near_duplicates_together
 from bgdata.ingest.settings import IngestSettings, PerClass
 from bgdata.io import encode_mask, inspect_photo
 from bgdata.masks.given import UnusableMask, is_plain, read_given_mask
@@ -61,6 +62,7 @@ def ingest_photos(
             f"such as n02085936_12, or official file names, one a line, got {unmatched} others, as {min(excluded)}; "
             "correct the file, or set ingest.exclude_ids to null"
         )
+    candidates, near_duplicates = keep_near_duplicates_together(tree, candidates, work, workers=workers)
     found = inspect_candidates(candidates, work / "inspected", settings=settings.filters, workers=workers)
     check_unreadable(found, settings.max_unreadable)
     found = digest_excluded(found, excluded)
@@ -86,6 +88,7 @@ def ingest_photos(
         "encoded_anew": sum(finding.encoded_anew for _, finding in chosen),
         "seed": seed,
         "settings": settings.model_dump(),
+        **near_duplicates,
     }
     finish_set(work / GIVEN_MASKS, classes=tree.classes, notes={"photos": len(chosen)})
     return finish_set(work / PHOTOS, classes=tree.classes, columns=COLUMNS, notes=notes)
@@ -140,8 +143,8 @@ def _short_classes(
 
 def drop_shards_of_another_choice(chosen: Sequence[Found], work: Path, sets: Sequence[str]) -> None:
     """Remove sets that an earlier run wrote here of other photos: files of the tree may have been repaired since."""
-    # With the boxes: a repaired annotation changes a row, though not the photo.
-    lines = [[candidate.id, finding.digest, finding.box] for candidate, finding in chosen]
+    # With the boxes and the splits: a repaired annotation, or copy of a photo, changes a row, though not the photo.
+    lines = [[candidate.id, candidate.split, finding.digest, finding.box] for candidate, finding in chosen]
     digest = hashlib.sha256(json.dumps(lines).encode()).hexdigest()
     record = work / _CHOSEN
     if record.is_file() and record.read_text() == digest:

@@ -66,7 +66,7 @@ def read_adversaries(sets: Path, record: Mapping[str, Any]) -> Adversaries:
     """
     with ImageSet(sets / _PHOTOS, rows=()) as originals:
         classes = originals.classes
-    rated = len({row["label"] for row in record["backgrounds"]})
+    rated = len({row["label"] for row in record["backgrounds"]}) + record.get("classes_left_out", 0)
     shown = worst_classes(record["backgrounds"])
     record = {
         "backgrounds": [row for row in record["backgrounds"] if row["label"] in shown],

@@ -24,7 +24,7 @@ from jaxtyping import Float32, Float64, Int64, UInt8, UInt64
 
 from bgdata.errors import InputError
 from bgdata.ingest.candidates import Candidate, PhotoTree, sort_candidates
-from bgdata.ingest.folder import FolderTree
+from bgdata.ingest.folder import is_drawn
 from bgdata.ingest.inspection import file_state
 from bgdata.io import decode_thumbnail
 from bgdata.parallel import run_tasks
@@ -50,7 +50,7 @@ def keep_near_duplicates_together(
     With them a note for the manifest (`near_duplicates`: groups, the photos in them, and how many changed sides). Other
     trees' photos stay as they are, without a note. What `work` holds of a killed run is taken up.
     """
-    if not isinstance(tree, FolderTree) or tree.is_split:
+    if not is_drawn(tree):
         return list(candidates), {}
     ordered = sorted(candidates, key=lambda candidate: candidate.id)
     firsts = group_near_duplicates(_read_thumbnails(ordered, work / "thumbnails", workers=workers))

@@ -64,8 +64,8 @@ def _class_list(params: Params) -> ClassList:
         return IN9
     if params.classes != FOLDERS and not Path(params.classes).is_file():
         raise InputError(
-            f"params.yaml: classes is {params.classes!r}, and there is no such file: expected {IN9.name}, {FOLDERS}, or "
-            "a CSV with the columns class,wnid"
+            f"params.yaml: classes is {params.classes!r}, and there is no such file: expected {IN9.name}, {FOLDERS}, "
+            "or a CSV with the columns class,wnid"
         )
     if params.classes != FOLDERS:
         return read_class_csv(Path(params.classes))

@@ -18,10 +18,9 @@ _NAMED = 5
 def check_class_counts(
     found: Sequence[Found], reasons: Sequence[str | None], counts: Counter[tuple[str, int]], tree: PhotoTree
 ) -> None:
-    """Raise InputError where a class has fewer than two photos in a split (a split of which nothing is listed stays empty, where it is not
-    drawn).
+    """Raise InputError where a class has fewer than two photos in a split.
 
-    `counts` are of the photos that stay, by split and label; `reasons` say why the others do not.
+    A split of which nothing is listed stays empty, unless splits are drawn. `counts` are of the photos that stay, by split and label; `reasons` say why the others do not.
     """
     listed = {candidate.split for candidate, _ in found}
     splits = [split for split in SPLITS if split in listed or is_drawn(tree)] or SPLITS

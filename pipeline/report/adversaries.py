@@ -13,7 +13,6 @@ from bgdata.compose.variants import FG_MASK
 from bgdata.io import decode_image, decode_mask
 from bgdata.shards import ImageSet
 from pipeline.report.pictures import image_uri, photo_uri
-from pipeline.report.words import outside
 
 _BEHIND, _PHOTOS = "only_bg_t", "original"
 SHOWN = 9  # classes whose backgrounds are shown
@@ -43,7 +42,7 @@ class Fooling:
         """What the example was taken for."""
         predicted = self.record["example"]["predicted"]
         known = predicted < len(self.classes)
-        return self.classes.names[predicted] if known else outside(len(self.classes))
+        return self.classes.names[predicted] if known else self.classes.outside
 
 
 @dataclass(frozen=True)

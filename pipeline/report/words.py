@@ -33,11 +33,6 @@ def in_words(number: int) -> str:
     return _NUMBERS[number] if number < len(_NUMBERS) else f"{number:,}"
 
 
-def outside(classes: int) -> str:
-    """What a prediction beyond the last of so many classes is called."""
-    return f"none of the {in_words(classes)}"
-
-
 def subject(classes: ClassList) -> str:
     """What a page is about."""
     return f"{'ImageNet-9' if classes.same_as(IN9) else classes.name} backgrounds"

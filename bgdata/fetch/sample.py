@@ -13,9 +13,7 @@ SOURCE = "imagenet_sample_images"
 _NAMED = 5
 
 
-def fetch_sample(
-    folder: Path, *, wnids: Collection[str], downloads: Path, mirror: str | None = None
-) -> int:
+def fetch_sample(folder: Path, *, wnids: Collection[str], downloads: Path, mirror: str | None = None) -> int:
     """Put the sample's photos of `wnids` into the flat `folder`; returns how many.
 
     The archive (about 110 MB) stays in `downloads`, so that a killed run goes on and another one fetches nothing.

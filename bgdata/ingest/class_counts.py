@@ -20,7 +20,8 @@ def check_class_counts(
 ) -> None:
     """Raise InputError where a class has fewer than two photos in a split.
 
-    A split of which nothing is listed stays empty, unless splits are drawn. `counts` are of the photos that stay, by split and label; `reasons` say why the others do not.
+    A split of which nothing is listed stays empty, unless splits are drawn. `counts` are of the photos that stay, by
+    split and label; `reasons` say why the others do not.
     """
     listed = {candidate.split for candidate, _ in found}
     splits = [split for split in SPLITS if split in listed or is_drawn(tree)] or SPLITS

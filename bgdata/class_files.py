@@ -74,7 +74,7 @@ def _check_in_all(found: Mapping[Path, set[str]]) -> None:
     if lacking:
         listed = "\n".join(f"  {sentence}" for sentence in lacking[:20])
         folders = "1 class folder is" if len(lacking) == 1 else f"{len(lacking)} class folders are"
-        raise InputError(f"{folders} missing; add photos of them, or remove the classes:\n{listed}")
+        raise InputError(f"{folders} missing; add photos there, or remove such a class everywhere:\n{listed}")
 
 
 def subfolders(home: Path) -> list[str]:

@@ -10,11 +10,10 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from bgdata.classes import ClassList
+from bgdata.classes import ClassList, in_words
 from bgdata.compose.variants import VARIANTS
 from bgdata.labels import IN9
 from models.evaluation.submissions import Submission, read_submission
-from pipeline.report.words import in_words
 
 # Photos in each variant of the official test release, and so foregrounds and backgrounds of its challenge.
 OFFICIAL_PHOTOS = 4050

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bgdata.classes import ClassList, plain_class_list
+from bgdata.classes import ClassList, in_words, plain_class_list
 from bgdata.io import encode_jpeg
 from bgdata.labels import IN9
 from bgdata.randomness import image_generator
@@ -17,7 +17,7 @@ from pipeline.report.adversaries import SHOWN as PICTURED
 from pipeline.report.adversaries import worst_classes
 from pipeline.report.by_class import DENSE, LISTED, SHOWN, WHOLE, confusion_counts
 from pipeline.report.inventory import fewest
-from pipeline.report.words import in_words, subject
+from pipeline.report.words import subject
 from tests.pipeline import test_report as small
 from tests.pipeline.test_report import Page, photo, section
 
@@ -184,5 +184,5 @@ def test_the_worst_classes_are_those_whose_backgrounds_fool_most() -> None:
 
 def test_numbers_up_to_twelve_are_words() -> None:
     assert [in_words(number) for number in (2, 9, 12, 13, 1000)] == ["two", "nine", "twelve", "13", "1,000"]
-    assert [IN9.outside, made_up(37).outside] == ["none of the 9", "none of the 37"]
+    assert [IN9.outside, made_up(37).outside] == ["none of the nine", "none of the 37"]
     assert [subject(IN9), subject(made_up(2))] == ["ImageNet-9 backgrounds", "made up backgrounds"]

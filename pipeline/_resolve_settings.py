@@ -65,6 +65,11 @@ def _check_named_classes(params: Params, classes: ClassList) -> None:
 def _class_list(params: Params) -> ClassList:
     if params.classes == IN9.name:
         return IN9
+    if params.classes != FOLDERS and not Path(params.classes).is_file():
+        raise InputError(
+            f"params.yaml: classes is {params.classes!r}, and there is no such file: expected {IN9.name}, {FOLDERS}, "
+            "or a CSV with the columns class,wnid"
+        )
     if params.classes != FOLDERS:
         return read_class_csv(Path(params.classes))
     if params.fetch.source in PUBLIC_LISTS:

@@ -10,12 +10,12 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from bgdata.classes import ClassList
+from bgdata.classes import ClassList, in_words
 from bgdata.compose.variants import VARIANTS
 from bgdata.labels import IN9
 from models.evaluation.submissions import Submission, read_submission
 from pipeline.report.corruption_board import CorruptionBoard, CorruptionEntry, corruption_board
-from pipeline.report.words import SOURCES, in_words
+from pipeline.report.words import SOURCES
 
 # Photos in each variant of the official test release, and so foregrounds and backgrounds of its challenge.
 OFFICIAL_PHOTOS = 4050

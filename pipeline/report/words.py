@@ -39,18 +39,6 @@ MIX_MEANING = {
     "cutmix": "a rectangle of another photo pasted in; the label follows the areas",
 }
 
-_NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
-
-
-def in_words(number: int) -> str:
-    """A small number as a word, a larger one in digits: 9 is `nine`, 37 is `37`."""
-    return _NUMBERS[number] if number < len(_NUMBERS) else f"{number:,}"
-
-
-def outside(classes: int) -> str:
-    """What a prediction beyond the last of so many classes is called."""
-    return f"none of the {in_words(classes)}"
-
 
 def subject(classes: ClassList) -> str:
     """What a page is about."""

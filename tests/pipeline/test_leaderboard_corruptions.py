@@ -31,7 +31,7 @@ ALEXNET = (
     *(0.826572, 0.819324, 0.564592, 0.853204, 0.646056, 0.717840, 0.606500),
 )
 PETS = plain_class_list("pets", ("cat", "dog"))
-ALL = {name: (1, 2, 3, 4, 5) for name in STANDARD}
+ALL = dict.fromkeys(STANDARD, (1, 2, 3, 4, 5))
 PUBLISHED_MEANS = "AlexNet (ImageNet, 1,000 classes), published means over 5 severities"
 
 

@@ -42,10 +42,9 @@ def defocus_blur(
     Kept: at severities 4 and 5 the disc fills its kernel, whose border the smoothing mirrors, so that it sums to 1.013
     and 1.011 and the image gets brighter.
     """
-    blurred = cv2.filter2D(image / 255.0, -1, _disc(*DEFOCUS_DISCS[severity - 1]))
-    np.clip(blurred, 0, 1, out=blurred)
-    blurred *= 255
-    return blurred.astype(np.uint8)
+    values = image.astype(np.float64)
+    cv2.filter2D(values, -1, _disc(*DEFOCUS_DISCS[severity - 1]), dst=values)
+    return np.clip(values, 0, 255, out=values).astype(np.uint8)
 
 
 def glass_blur(

@@ -29,7 +29,7 @@ LEVELS = np.arange(256, dtype=np.uint8)
 # Two ways to sum grey levels in float64 differ by less; a neighbour of another level makes more, whatever its weight.
 ROUNDING = 1e-12
 # So many rows are shuffled at a time.
-SHUFFLED_ROWS = 32
+SHUFFLED_ROWS = 64
 
 
 def defocus_blur(
@@ -42,10 +42,9 @@ def defocus_blur(
     Kept: at severities 4 and 5 the disc fills its kernel, whose border the smoothing mirrors, so that it sums to 1.013
     and 1.011 and the image gets brighter.
     """
-    blurred = cv2.filter2D(image / 255.0, -1, _disc(*DEFOCUS_DISCS[severity - 1]))
-    np.clip(blurred, 0, 1, out=blurred)
-    blurred *= 255
-    return blurred.astype(np.uint8)
+    values = image.astype(np.float64)
+    cv2.filter2D(values, -1, _disc(*DEFOCUS_DISCS[severity - 1]), dst=values)
+    return np.clip(values, 0, 255, out=values).astype(np.uint8)
 
 
 def glass_blur(
@@ -147,10 +146,10 @@ def _shuffle(image: UInt8[np.ndarray, "h w 3"], delta: int, rng: np.random.Gener
         rows = min(SHUFFLED_ROWS, bottom - first)
         window = image[bottom - rows - delta : bottom - 1 + delta].reshape(-1, 3)
         pixels = np.arange(len(window))
-        changed = pixels.reshape(-1, width)[delta : delta + rows, first : width - delta + 1][::-1, ::-1]
-        right, down = np.moveaxis(rng.integers(-delta, delta, (*changed.shape, 2)), 2, 0)
         sources = pixels.copy()
-        sources[changed] += down * width + right
+        changed = sources.reshape(-1, width)[delta : delta + rows, first : width - delta + 1]
+        right, down = np.moveaxis(rng.integers(-delta, delta, (*changed.shape, 2)), 2, 0)
+        changed[::-1, ::-1] += down * width + right
         ends = np.maximum(sources, pixels)  # a source before the pixel, or itself, has its old value: no chain
         while not np.array_equal(ends, further := ends[ends]):
             ends = further

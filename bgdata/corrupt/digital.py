@@ -3,6 +3,9 @@
 Source: Hendrycks and Dietterich 2019 (ImageNet-C), as imagecorruptions 1.1.5 (Michaelis et al. 2019) applies them to
 any size. Each is equal to that package's, to the grey level, when it is given the package's random numbers. Entries of
 the tables are severities 1 to 5. Results are cut to uint8, not rounded, as there.
+
+The published files of ImageNet-C were made at 224 x 224 by code of the same tables (make_imagenet_c.py of
+hendrycks/robustness) and saved as JPEG of quality 85. Where that code differs beyond its size, the docstring says so.
 """
 
 from io import BytesIO
@@ -14,6 +17,7 @@ from PIL import Image as Pillow
 from scipy.ndimage import gaussian_filter
 
 from bgdata.corrupt.hsv import change_hsv
+from bgdata.io import decode_image
 
 # The contrast that is left.
 CONTRAST = (0.4, 0.3, 0.2, 0.1, 0.05)
@@ -42,8 +46,8 @@ def contrast(image: Image, severity: int, rng: np.random.Generator) -> Image:  #
 def elastic_transform(image: Image, severity: int, rng: np.random.Generator) -> Image:
     """Pixels moved by smoothed noise, interpolated linearly; draws all moves along x, then along y. Table: ELASTIC.
 
-    Quirks kept: both moves are measured in heights; the image is float32, its interpolation float64. Differs from the
-    published files, whose images went through an affine map first.
+    Quirks kept: both moves are measured in heights; moves and image are float32, the interpolation is float64. The
+    published files have a table of their own, with a random affine map before; their severity 3 is milder than 2.
     """
     height, width = image.shape[:2]
     reach = height * 0.005
@@ -98,7 +102,10 @@ def _between(
 
 
 def pixelate(image: Image, severity: int, rng: np.random.Generator) -> Image:  # noqa: ARG001 # as all others
-    """Shrunk by Pillow's BOX filter, enlarged by its NEAREST. Draws nothing. Table: PIXELATE."""
+    """Shrunk by Pillow's BOX filter, enlarged by its NEAREST. Draws nothing. Table: PIXELATE.
+
+    The published code enlarges by BOX, too: at 224 x 224 that gives the same pixels.
+    """
     height, width = image.shape[:2]
     kept = PIXELATE[severity - 1]
     small = Pillow.fromarray(image).resize((int(width * kept), int(height * kept)), Pillow.Resampling.BOX)
@@ -106,16 +113,19 @@ def pixelate(image: Image, severity: int, rng: np.random.Generator) -> Image:  #
 
 
 def jpeg_compression(image: Image, severity: int, rng: np.random.Generator) -> Image:  # noqa: ARG001 # as all others
-    """Written as a JPEG by Pillow with its defaults (4:2:0) and read again. Draws nothing. Table: JPEG."""
+    """Written as a JPEG by Pillow with its defaults (4:2:0) and read again. Draws nothing. Table: JPEG.
+
+    OpenCV reads it: by libjpeg-turbo as Pillow does, to the same pixels in two thirds of the time.
+    """
     written = BytesIO()
     Pillow.fromarray(image).save(written, "JPEG", quality=JPEG[severity - 1])
-    return np.array(Pillow.open(written))
+    return decode_image(written.getvalue())
 
 
 def saturate(image: Image, severity: int, rng: np.random.Generator) -> Image:  # noqa: ARG001 # as all others
-    """The saturation of HSV lowered (severities 1 and 2) or raised (3 to 5). Draws nothing. Table: SATURATE.
+    """The saturation of HSV lowered (severities 1 and 2) or raised (3 to 5), by scikit-image's conversions.
 
-    Quirk kept: severities 4 and 5 give grey pixels a saturation, too: they turn red.
+    Draws nothing. Table: SATURATE. Quirk kept: severities 4 and 5 give grey pixels a saturation, too: they turn red.
     """
     factor, raised = SATURATE[severity - 1]
     return change_hsv(image, lambda value, saturation: (value, np.clip(saturation * factor + raised, 0, 1)))

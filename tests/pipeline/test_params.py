@@ -239,6 +239,12 @@ def test_a_recipe_may_name_classes_of_the_list_alone(tmp_path: Path) -> None:
         resolved(tmp_path, lambda params: params["recipes"]["dynamic"].update(background=pairs))
 
 
+def test_a_list_that_is_no_file_is_told_what_lists_there_are(tmp_path: Path) -> None:
+    words = r"classes is 'dogs', and there is no such file: expected in9, folders, or a CSV with the columns class,wnid"
+    with pytest.raises(InputError, match=words):
+        resolved(tmp_path, lambda params: params["profiles"]["demo"].update(classes="dogs"))
+
+
 def test_folders_need_a_tree(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"classes: folders needs fetch\.source: folder"):
         resolved(tmp_path, lambda params: params["profiles"]["demo"].update(classes="folders"))

@@ -22,11 +22,12 @@ from bgdata.corrupt.data import Chunk, CorruptedData
 from bgdata.corrupt.names import NAMES, REGIONS, STANDARD_NAMES, Corruption
 from bgdata.errors import InputError
 from bgdata.shards import write_text_whole
+from models.classifiers.classifier import resize_images
 from models.classifiers.judged import Judged
-from models.evaluation.accuracy import labels_of
+from models.evaluation.accuracy import image_batches, labels_of
 from models.evaluation.corruption_normalisers import ALEXNET, Normaliser
 from models.evaluation.corruption_numbers import corruption_summary
-from models.evaluation.in9 import accuracy_summary, predict
+from models.evaluation.in9 import accuracy_summary, predict_images
 from models.evaluation.statistics import expected_calibration_error
 
 # Accuracy with its interval, counts and calibration of one cell.
@@ -121,11 +122,15 @@ def _judge_cell(
     correct: dict[str, list[np.ndarray]] = {name: [] for name in models}
     confidence: dict[str, list[np.ndarray]] = {name: [] for name in models}
     for rows, pixels in chunks:
-        labels = labels_of(rows)
-        for name, model in models.items():
-            predicted, _, probability = predict(model, pixels, **run)
-            correct[name].append(predicted == labels)
-            confidence[name].append(probability)
+        labels = np.array_split(labels_of(rows), range(run["batch"], len(rows), run["batch"]))
+        for images, known in zip(image_batches(pixels, **run), labels, strict=True):
+            # Recipes mostly have one size: photos are resized to it once, and a model finds nothing left to resize.
+            sizes = {model.size for model in models.values()}
+            resized = {size: images if size is None else resize_images(images, size) for size in sizes}
+            for name, model in models.items():
+                predicted, _, probability = predict_images(model, resized[model.size])
+                correct[name].append(predicted == known)
+                confidence[name].append(probability)
     if any(not parts for parts in correct.values()):
         raise InputError(f"{place} holds no photos: make or download them again")
     return {name: _cell(np.concatenate(correct[name]), np.concatenate(confidence[name])) for name in models}

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32, Int64, UInt8
+from jaxtyping import Bool, Float, Float32, Int64, UInt8
+from torch import Tensor
 from tqdm import tqdm
 
 from bgdata.classes import ClassList, check_same
@@ -99,16 +100,22 @@ def predict(
     model: Judged, pixels: UInt8[np.ndarray, "n h w 3"], *, device: torch.device, batch: int
 ) -> tuple[Int64[np.ndarray, " n"], Int64[np.ndarray, " n"], Float32[np.ndarray, " n"]]:
     """Predicted class, best of the list, and the former's probability of each image; the model lies on `device`."""
-    parts, count = [], len(model.labels)
+    parts = [predict_images(model, images) for images in image_batches(pixels, device=device, batch=batch)]
+    predicted, among_nine, confidence = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return predicted, among_nine, confidence
+
+
+def predict_images(
+    model: Judged, images: Float[Tensor, "b 3 h w"]
+) -> tuple[Int64[np.ndarray, " b"], Int64[np.ndarray, " b"], Float32[np.ndarray, " b"]]:
+    """What `predict` says of each image of one batch, which lies where the model does."""
     with torch.inference_mode(), exact_arithmetic():
-        for images in image_batches(pixels, device=device, batch=batch):
-            raw = model(images)
-            logits = model.class_logits(raw)
-            predicted = logits.argmax(1)
-            confidence = model.class_probabilities(raw).gather(1, predicted[:, None])[:, 0]
-            parts.append((predicted.cpu(), logits[:, :count].argmax(1).cpu(), confidence.float().cpu()))
-    predicted_all, among_nine, confidences = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
-    return predicted_all, among_nine, confidences
+        raw = model(images)
+        logits = model.class_logits(raw)
+        predicted = logits.argmax(1)
+        confidence = model.class_probabilities(raw).gather(1, predicted[:, None])[:, 0]
+        among_nine = logits[:, : len(model.labels)].argmax(1)
+    return predicted.cpu().numpy(), among_nine.cpu().numpy(), confidence.float().cpu().numpy()
 
 
 def in9_score(judgements: Mapping[str, Judgement], *, among_nine: bool) -> dict[str, Any]:

@@ -31,14 +31,14 @@ from models.evaluation.sensitivity import (
 from tests.models.conftest import write_set
 
 RUN = {"device": torch.device("cpu"), "eval_batch": 16, "workers": 2}
-RATES = st.floats(0, 1)
+RATES = st.integers(0, 300).map(lambda hits: hits / 300)
 
 
 @given(RATES, RATES)
 def test_the_relative_difference_is_a_share_of_the_largest(first: float, second: float) -> None:
     found = relative_difference(first, second)
     if found is None:
-        assert first == second or first + second in (0, 2)
+        assert first + second in (0, 2)
         return
     assert -1 - 1e-6 <= found <= 1 + 1e-6
     assert relative_difference(second, first) == -found

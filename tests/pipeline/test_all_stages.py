@@ -66,6 +66,7 @@ def write_params(folder: Path) -> None:
     params["profiles"]["demo"]["train"] |= {"arch": "resnet10", "size": 32, "epochs": 1, "batch_size": 8}
     params["evaluate_segmentation"] |= {"samples": 2, "synthetic_images": 10}
     params["digits"]["epochs"] = 1
+    params["profiles"]["demo"]["corruptions"]["regions"] = ["whole", "foreground", "background"]
     params["profiles"]["demo"]["unet"] |= {"epochs": 1, "size": 32, "batch_size": 8}
     for kept in (params["recipes"], *(profile["recipes"] for profile in params["profiles"].values())):
         for name in set(kept) - set(RECIPES):

@@ -109,13 +109,13 @@ def test_what_is_kept_is_not_judged_again(judge: Judge, tmp_path: Path, monkeypa
     keep = ("--keep", str(tmp_path / "keep"))
     first = judge("--data", "sets", *CELLS, *keep)
     seen: list[int] = []
-    predict = corruptions.predict
+    predict_images = corruptions.predict_images
 
-    def counting(model: Any, pixels: Any, **options: Any) -> Any:
-        seen.append(len(pixels))
-        return predict(model, pixels, **options)
+    def counting(model: Any, images: Any) -> Any:
+        seen.append(len(images))
+        return predict_images(model, images)
 
-    monkeypatch.setattr(corruptions, "predict", counting)
+    monkeypatch.setattr(corruptions, "predict_images", counting)
     again = judge("--data", "sets", *CELLS, *keep)
     assert seen == []
     assert again["regions"] == first["regions"]

@@ -1,6 +1,7 @@
 """What the report calls things: the variants' groups and meanings, classes and their number."""
 
 from bgdata.classes import ClassList
+from bgdata.classes import in_words as in_words  # the templates ask for it here
 from bgdata.labels import IN9
 
 # The columns of the big table: what is left of the photo, and which variants leave that. In the order of VARIANTS.

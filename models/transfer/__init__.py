@@ -1,4 +1,4 @@
-"""Backbones under other tasks: does what makes a classifier robust go on to a detector, a segmenter, another classifier?
+"""Backbones under other tasks: is a detector, a segmenter, another classifier as robust as what it stands on?
 
 `settings` (which backbone, in params.yaml), `maps` (where in a network its feature maps are), `backbones` (images to
 feature maps, or to pooled features), `published` (checkpoints of robust ResNet-50s, in their publishers' forms),

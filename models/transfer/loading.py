@@ -84,9 +84,7 @@ def _load_headless(settings: BackboneSettings, *, runs: Path, seed: int) -> Head
         assert settings.file is not None, "the settings check it"
         return _of_published(settings.published, Path(settings.file))
     assert settings.arch is not None, "the settings check it"
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return _of_name(settings.arch, settings.weights)
+    return _of_name(settings.arch, settings.weights, seed=seed)
 
 
 def _of_recipe(recipe: str, runs: Path) -> Headless:
@@ -111,12 +109,12 @@ def _of_published(kind: str, path: Path) -> Headless:
     return Headless(network, mean, std, _SIZE, record)
 
 
-def _of_name(arch: str, weights: str | None) -> Headless:
+def _of_name(arch: str, weights: str | None, *, seed: int) -> Headless:
     path = None if weights is None else Path(weights)
     is_file = path is not None and path.is_file()
     if weights is not None and not is_file and ("/" in weights or weights.endswith(_ENDINGS)):
         raise InputError(f"{not_a_file(Path(weights))}: give a file of {arch}'s weights, or a name of published ones")
-    named = _build_named(arch, None if is_file else weights)
+    named = _build_named(arch, None if is_file else weights, seed=seed)
     whole = set(named.network.state_dict())
     network = accept_any_size(take_off_head(named.network))
     mean, std = named.mean, named.std
@@ -136,14 +134,16 @@ def _of_name(arch: str, weights: str | None) -> Headless:
     return Headless(network, mean, std, named.size or _SIZE, record)
 
 
-def _build_named(arch: str, weights: str | None) -> NamedNetwork:
+def _build_named(arch: str, weights: str | None, *, seed: int) -> NamedNetwork:
     """A network by name, ours too, with published weights or drawn ones."""
-    if arch not in SMALL:
-        return build_network(arch, classes=IMAGENET_CLASSES, weights=weights)
-    if weights is not None:
+    if arch in SMALL and weights is not None:
         raise InputError(f"{arch} is a network of this project, without published weights ({weights!r}): give a file")
-    network = build_classifier(arch, input_size=_SIZE, classes=IMAGENET_CLASSES).network
-    return NamedNetwork(network, "ours", arch, None, MEAN, STD, None)
+    if arch in SMALL:
+        network = build_classifier(arch, input_size=_SIZE, classes=IMAGENET_CLASSES, seed=seed).network
+        return NamedNetwork(network, "ours", arch, None, MEAN, STD, None)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build_network(arch, classes=IMAGENET_CLASSES, weights=weights)
 
 
 def accept_any_size(network: nn.Module) -> nn.Module:

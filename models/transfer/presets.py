@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from models.transfer.modes import Mode, trained_parameters
+from models.transfer.modes import trained_parameters
 
 Task = Literal["detection", "segmentation", "classification"]
 
@@ -112,13 +112,12 @@ _CLASSIFICATION = Preset(
     decay=StepDecay((30 / 150, 60 / 150, 90 / 150, 120 / 150)),
 )
 
-# By task: of convolutional backbones, of Swins. Theirs do not differ by mode, but for detection's rate (see above).
+# By task: of convolutional backbones, of Swins. A mode changes what the optimizer is given, and no number.
 _PRESETS: dict[Task, tuple[Preset, Preset]] = {
     "detection": (_DETECTION, _DETECTION_SWIN),
     "segmentation": (_SEGMENTATION, _SEGMENTATION_SWIN),
     "classification": (_CLASSIFICATION, _CLASSIFICATION),
 }
-_ = Mode
 
 
 def find_preset(task: Task, *, swin: bool = False) -> Preset:
@@ -128,9 +127,12 @@ def find_preset(task: Task, *, swin: bool = False) -> Preset:
 
 def count_steps(preset: Preset, images: int, *, batch: int, epochs: int | None = None, steps: int | None = None) -> int:
     """The steps of a training over so many images: `steps`, else `epochs`, else as long as the preset says."""
-    if epochs is None and steps is None:
-        epochs, steps = (preset.length, None) if preset.unit == "epochs" else (None, preset.length)
-    return steps if steps is not None else (epochs or 0) * max(1, images // batch)
+    if steps is None and epochs is None:
+        steps, epochs = (preset.length, None) if preset.unit == "steps" else (None, preset.length)
+    if steps is not None:
+        return steps
+    assert epochs is not None
+    return epochs * max(1, images // batch)
 
 
 def rate_at(preset: Preset, step: int, *, steps: int) -> float:

@@ -17,8 +17,8 @@ class BackboneSettings(Settings):
     )
     weights: str | None = Field(
         default=None,
-        description="arch: the name of published ones (IMAGENET1K_V2; timm's: a1_in1k; default), a local file, or null: "
-        "drawn at random",
+        description="arch: the name of published ones (IMAGENET1K_V2; timm's: a1_in1k; default), a local file, or "
+        "null: drawn at random",
     )
     published: Literal["ant", "deepaugment_augmix", "adversarial"] | None = Field(
         default=None, description="a robust ResNet-50 as its authors publish it, in `file`"

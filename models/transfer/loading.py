@@ -1,7 +1,7 @@
 """Settings to a backbone: which network, whose weights, how its images are prepared."""
 
 import difflib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,8 +28,8 @@ _ENDINGS = (".pt", ".pth", ".tar", ".bin", ".ckpt", ".safetensors")
 
 
 @dataclass(frozen=True)
-class Headless:
-    """A network without its head, how its images are prepared, and a record of what it is (for result files).
+class _Headless:
+    """A network without its head, how its images are prepared, and a record of what it is.
 
     `size`: the side in pixels of the images that it was made for.
     """
@@ -38,7 +38,12 @@ class Headless:
     mean: Sequence[float]
     std: Sequence[float]
     size: int
-    record: dict[str, Any]
+    said: dict[str, Any]
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """All that result files and `rebuild_backbone` need."""
+        return self.said | {"mean": [*self.mean], "std": [*self.std], "size": self.size}
 
 
 def load_backbone(settings: BackboneSettings, *, runs: Path, seed: int = 0) -> tuple[Backbone, dict[str, Any]]:
@@ -65,6 +70,16 @@ def load_pooled(
     return pooled.eval(), headless.record | {"size": side}
 
 
+def rebuild_backbone(record: Mapping[str, Any]) -> Backbone:
+    """The backbone that a record of `load_backbone` is of, with drawn weights: for a state dict to fill."""
+    return Backbone(_rebuild(record), mean=record["mean"], std=record["std"]).eval()
+
+
+def rebuild_pooled(record: Mapping[str, Any]) -> PooledBackbone:
+    """The backbone that a record of `load_pooled` is of, with drawn weights: for a state dict to fill."""
+    return PooledBackbone(_rebuild(record), mean=record["mean"], std=record["std"], size=record["size"]).eval()
+
+
 def check_backbone(settings: BackboneSettings, *, recipes: Collection[str]) -> None:
     """Names exist, as far as is known before anything is trained or downloaded.
 
@@ -77,7 +92,7 @@ def check_backbone(settings: BackboneSettings, *, recipes: Collection[str]) -> N
         resolve_name(settings.arch, ours=SMALL)
 
 
-def _load_headless(settings: BackboneSettings, *, runs: Path, seed: int) -> Headless:
+def _load_headless(settings: BackboneSettings, *, runs: Path, seed: int) -> _Headless:
     if settings.recipe is not None:
         return _of_recipe(settings.recipe, runs)
     if settings.published is not None:
@@ -87,7 +102,15 @@ def _load_headless(settings: BackboneSettings, *, runs: Path, seed: int) -> Head
     return _of_name(settings.arch, settings.weights, seed=seed)
 
 
-def _of_recipe(recipe: str, runs: Path) -> Headless:
+def _rebuild(record: Mapping[str, Any]) -> nn.Module:
+    if "recipe" in record:
+        network = build_classifier(record["arch"], input_size=record["made_for"], classes=IMAGENET_CLASSES).network
+    else:
+        network = _build_named(record["arch"], None, seed=0).network
+    return accept_any_size(take_off_head(network))
+
+
+def _of_recipe(recipe: str, runs: Path) -> _Headless:
     path = runs / recipe / "model.pt"
     if not path.is_file():
         trained = sorted(each.parent.name for each in runs.glob("*/model.pt"))
@@ -96,20 +119,21 @@ def _of_recipe(recipe: str, runs: Path) -> Headless:
             f"or train the recipe first (dvc repro train@{recipe})"
         )
     classifier, content = load_classifier(path)
-    record = {"arch": classifier.arch, "recipe": content["recipe"], "seed": content["seed"]} | _file_record(path)
+    made = {"arch": classifier.arch, "made_for": classifier.input_size}
+    record = made | {"recipe": content["recipe"], "seed": content["seed"]} | _file_record(path)
     mean, std = classifier.mean.flatten().tolist(), classifier.std.flatten().tolist()
-    return Headless(take_off_head(classifier.network), mean, std, classifier.input_size, record)
+    return _Headless(accept_any_size(take_off_head(classifier.network)), mean, std, classifier.input_size, record)
 
 
-def _of_published(kind: str, path: Path) -> Headless:
+def _of_published(kind: str, path: Path) -> _Headless:
     named = build_network(ARCH, classes=IMAGENET_CLASSES)
     network = take_off_head(named.network)
     mean, std = load_published(network, kind, path)
-    record = {"arch": f"{named.library}:{named.arch}", "published": kind} | _file_record(path)
-    return Headless(network, mean, std, _SIZE, record)
+    record = {"arch": _full_name(named), "published": kind} | _file_record(path)
+    return _Headless(network, mean, std, _SIZE, record)
 
 
-def _of_name(arch: str, weights: str | None, *, seed: int) -> Headless:
+def _of_name(arch: str, weights: str | None, *, seed: int) -> _Headless:
     path = None if weights is None else Path(weights)
     is_file = path is not None and path.is_file()
     if weights is not None and not is_file and ("/" in weights or weights.endswith(_ENDINGS)):
@@ -118,7 +142,7 @@ def _of_name(arch: str, weights: str | None, *, seed: int) -> Headless:
     whole = set(named.network.state_dict())
     network = accept_any_size(take_off_head(named.network))
     mean, std = named.mean, named.std
-    record: dict[str, Any] = {"arch": f"{named.library}:{named.arch}", "weights": named.weights}
+    record: dict[str, Any] = {"arch": _full_name(named), "weights": named.weights}
     if path is not None and is_file:
         # A head of any number of classes is none of the backbone's business.
         found = choose_weights(
@@ -131,7 +155,7 @@ def _of_name(arch: str, weights: str | None, *, seed: int) -> Headless:
         load_weights(network, found.state, source=str(path))
         mean, std = found.mean or mean, found.std or std
         record |= {"weights": "file"} | dict(found.record) | _file_record(path)
-    return Headless(network, mean, std, named.size or _SIZE, record)
+    return _Headless(network, mean, std, named.size or _SIZE, record)
 
 
 def _build_named(arch: str, weights: str | None, *, seed: int) -> NamedNetwork:
@@ -152,11 +176,14 @@ def accept_any_size(network: nn.Module) -> nn.Module:
     Source: what timm's `strict_img_size=False` sets.
     """
     for module in network.modules():
-        if hasattr(module, "strict_img_size"):
-            module.strict_img_size = False
-        if hasattr(module, "dynamic_mask"):
-            module.dynamic_mask = True
+        for name, value in {"strict_img_size": False, "dynamic_mask": True}.items():
+            if hasattr(module, name):
+                setattr(module, name, value)
     return network
+
+
+def _full_name(named: NamedNetwork) -> str:
+    return named.arch if named.arch in SMALL else f"{named.library}:{named.arch}"
 
 
 def _file_record(path: Path) -> dict[str, Any]:

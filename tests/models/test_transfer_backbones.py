@@ -1,6 +1,7 @@
 """Backbones: the maps are the networks' own, at their strides, from whatever library; names that do not exist."""
 
 import copy
+import json
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,14 @@ from models.classifiers.checkpoints import save_classifier
 from models.classifiers.classifier import MEAN, STD, build_classifier
 from models.classifiers.judged import IMAGENET_MEAN, IMAGENET_STD
 from models.transfer.backbones import Backbone, PooledBackbone
-from models.transfer.loading import accept_any_size, check_backbone, load_backbone, load_pooled
+from models.transfer.loading import (
+    accept_any_size,
+    check_backbone,
+    load_backbone,
+    load_pooled,
+    rebuild_backbone,
+    rebuild_pooled,
+)
 from models.transfer.settings import BackboneSettings
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -154,6 +162,25 @@ def test_a_recipes_run_with_its_own_statistics_and_its_head_off(tmp_path: Path) 
     assert torch.allclose(backbone.mean.flatten(), torch.tensor(MEAN))
     assert torch.allclose(backbone.std.flatten(), torch.tensor(STD))
     assert (record["recipe"], record["seed"], len(record["checkpoint_sha256"])) == ("dynamic", 1, 64)
+
+
+@pytest.mark.parametrize("arch", ["resnet8", "resnet18", "timm:test_resnet", "recipe"])
+def test_a_record_is_enough_to_build_it_again(arch: str, tmp_path: Path) -> None:
+    settings = BackboneSettings(recipe="plain") if arch == "recipe" else BackboneSettings(arch=arch, weights=None)
+    (tmp_path / "plain").mkdir()
+    classifier = build_classifier("timm:test_vit", input_size=48, seed=1, classes=9)
+    if arch == "recipe":
+        save_classifier(tmp_path / "plain/model.pt", classifier, {"recipe": "plain", "seed": 1})
+    else:
+        backbone, record = load_backbone(settings, runs=tmp_path, seed=7)
+        again = rebuild_backbone(json.loads(json.dumps(record)))
+        again.load_state_dict(backbone.state_dict())
+        assert again.channels == backbone.channels
+        assert all(torch.equal(again(IMAGES)[stride], found) for stride, found in backbone(IMAGES).items())
+    pooled, record = load_pooled(settings, runs=tmp_path, size=48, seed=7)
+    pooled_again = rebuild_pooled(json.loads(json.dumps(record)))
+    pooled_again.load_state_dict(pooled.state_dict())
+    assert torch.equal(pooled_again(IMAGES), pooled(IMAGES))
 
 
 @pytest.mark.parametrize("classes", [1000, 7])

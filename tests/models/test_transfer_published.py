@@ -10,9 +10,11 @@ import torchvision
 from torch import Tensor, nn
 
 from bgdata.errors import InputError
+from models.classifiers.backbones import take_off_head
+from models.classifiers.classifier import build_classifier
 from models.classifiers.judged import IMAGENET_MEAN, IMAGENET_STD
 from models.transfer.loading import load_backbone, load_pooled
-from models.transfer.published import FORMS
+from models.transfer.published import FORMS, load_published
 from models.transfer.settings import BackboneSettings
 from models.weights.states import read_weights
 
@@ -63,10 +65,15 @@ def settings(kind: str, path: Path) -> BackboneSettings:
     return BackboneSettings.model_validate({"published": kind, "file": str(path)})
 
 
+def small() -> nn.Module:
+    """What is refused is refused by any network's names, and this one is quickly written."""
+    return build_classifier("resnet8", input_size=64, classes=9).network
+
+
 def refused(kind: str, content: Any, path: Path) -> str:
     torch.save(content, path)
     with pytest.raises(InputError) as error:
-        load_backbone(settings(kind, path), runs=path.parent)
+        load_published(take_off_head(small()), kind, path)
     return str(error.value)
 
 
@@ -112,8 +119,8 @@ def test_a_head_of_any_width_or_none_is_dropped(network: nn.Module, tmp_path: Pa
 
 
 @pytest.mark.parametrize("kind", WRITERS)
-def test_missing_and_unexpected_keys_are_named(kind: str, network: nn.Module, tmp_path: Path) -> None:
-    state = dict(network.state_dict())
+def test_missing_and_unexpected_keys_are_named(kind: str, tmp_path: Path) -> None:
+    state = dict(small().state_dict())
     state["layer1.0.extra.weight"] = state.pop("layer1.0.conv1.weight")
     said = refused(kind, WRITERS[kind](state), tmp_path / "robust.pth")
     assert f"(read as {FORMS[kind].title}) do not fit the network" in said
@@ -121,13 +128,16 @@ def test_missing_and_unexpected_keys_are_named(kind: str, network: nn.Module, tm
 
 
 def test_another_size_is_refused_by_its_keys(tmp_path: Path) -> None:
-    said = refused("ant", ant(torchvision.models.resnet18(weights=None).state_dict()), tmp_path / "small.pth")
+    torch.save(ant(dict(torchvision.models.resnet18(weights=None).state_dict())), tmp_path / "small.pth")
+    with pytest.raises(InputError) as error:
+        load_backbone(settings("ant", tmp_path / "small.pth"), runs=tmp_path)
+    said = str(error.value)
     assert "missing: layer1.0.bn3.bias" in said
     assert "wrong shape: layer1.0.conv1.weight 64x64x3x3, expected 64x64x1x1" in said
 
 
-def test_one_form_is_not_taken_for_another(network: nn.Module, tmp_path: Path) -> None:
-    state, path = dict(network.state_dict()), tmp_path / "robust.pth"
+def test_one_form_is_not_taken_for_another(tmp_path: Path) -> None:
+    state, path = dict(small().state_dict()), tmp_path / "robust.pth"
     said = refused("ant", deepaugment_augmix(state), path)
     assert "missing: bn1.bias" in said
     assert "unexpected: module.bn1.bias" in said
@@ -144,12 +154,12 @@ def test_one_form_is_not_taken_for_another(network: nn.Module, tmp_path: Path) -
     assert "expected a state dict under model or state_dict" in refused("adversarial", ant(state), path)
 
 
-def test_what_is_no_state_dict_is_refused(network: nn.Module, tmp_path: Path) -> None:
+def test_what_is_no_state_dict_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "robust.pth"
     assert "expected a state dict under model_state_dict or" in refused("ant", [torch.zeros(2)], path)
     assert "it is a list" in refused("ant", [torch.zeros(2)], path)
     assert "epoch of its state dict is no tensor" in refused("ant", {"model": {"epoch": 3}}, path)
-    state = dict(network.state_dict())
+    state = dict(small().state_dict())
     broken = state | {"conv1.weight": torch.full_like(state["conv1.weight"], torch.nan)}
     assert "conv1.weight hold values that are not finite" in refused("ant", ant(broken), path)
     grey = adversarial(state)

@@ -42,7 +42,8 @@ class FeatureNetwork(nn.Module):
 class Backbone(FeatureNetwork):
     """A classifier without its head: feature maps of RGB images in [0, 1].
 
-    `channels`: those of each map by stride, ascending. Strides are of 4, 8, 16 and 32 those that the network has.
+    `channels`: those of each map by stride, ascending. Strides are of 4, 8, 16 and 32 those that the network has. Maps
+    are as the stages give them: where mmdetection puts a new layer norm on each of Swin's, only the coarsest has one.
     """
 
     def __init__(self, network: nn.Module, *, mean: Sequence[float], std: Sequence[float]) -> None:

@@ -20,7 +20,7 @@ def epoch_batches(
     recipe: Recipe, settings: LoopSettings, epoch: int, seed: int, *, device: torch.device
 ) -> Iterator[tuple[int, int, Batch]]:
     """The batches of an epoch, or this process's parts of them: (number, how many there are, batch)."""
-    words = ("order", "background", "augment", "mix")
+    words = ("order", "background", "augment", "mix", "chains")
     generators = {word: generator_of(seed, f"epoch {epoch}", word) for word in words}
     groups = full_batches(recipe.order(generators["order"]), settings.batch_size)
     for number, indices in enumerate(groups):
@@ -28,7 +28,11 @@ def epoch_batches(
         if not len(recipe.objective.penalties):
             drawn = replace(drawn, masks=None)  # nobody else asks for them any more
         batch = augmented(drawn, recipe.data.targets, generators["augment"], settings, device=device)
-        yield number, len(groups), own_part(batch if recipe.mixer is None else recipe.mixer(batch, generators["mix"]))
+        if recipe.mixer is not None:
+            batch = recipe.mixer(batch, generators["mix"])
+        if recipe.augment is not None:
+            batch = recipe.augment(batch, generators["chains"])
+        yield number, len(groups), own_part(batch)
 
 
 def augmented(

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from models.training.consistency import Consistency
+from models.training.consistency import Agreement, Consistency
 from models.training.groups import GroupDRO
 from models.training.losses import BaseLoss, Network, Penalty
 from models.training.parts import Batch, Part
@@ -50,6 +50,8 @@ def build_objective(recipe: RecipeSettings, settings: LoopSettings, *, classes: 
         penalties.append(build_penalty(recipe.penalty))
     if recipe.consistency is not None:
         penalties.append(Consistency(weight=recipe.consistency.weight, gamma=recipe.consistency.gamma))
+    if recipe.augment is not None and recipe.augment.jsd is not None:
+        penalties.append(Agreement(weight=recipe.augment.jsd))
     return Objective(base, penalties)
 
 

@@ -35,7 +35,7 @@ class Batch:
     """A batch as the network meets it: cropped, flipped and coloured, images in [0, 1], on the device.
 
     Masks and twins went through the same crops; a mask is 1 on the foreground, and between at its edge. `targets` are
-    soft labels.
+    soft labels. `views` are augmented copies of the images, for the part that compares; None where no part does.
     """
 
     images: Float32[Tensor, "b 3 s s"]
@@ -44,6 +44,7 @@ class Batch:
     background_labels: Int64[Tensor, " b"]
     masks: Float32[Tensor, "b 1 s s"] | None = None
     twins: Float32[Tensor, "b 3 s s"] | None = None
+    views: Float32[Tensor, "b v 3 s s"] | None = None
 
 
 class Part(nn.Module):
@@ -73,6 +74,8 @@ class Treatment(Part):
 
 # A batch of mixed images with soft labels, of a batch.
 Mixer = Callable[[Batch, Generator], Batch]
+# A batch with augmented images, or with views of them, of a batch.
+Augment = Callable[[Batch, Generator], Batch]
 
 
 class Averaging(Part):

@@ -10,12 +10,13 @@ from bgdata.classes import ClassList, check_same
 from bgdata.pixels import load_packed_masks, load_pixels
 from bgdata.shards import ImageSet
 from models.evaluation.accuracy import labels_of
+from models.training.augmentations import open_augment
 from models.training.averaging import build_averaging
 from models.training.data import TrainingData, background_labels, soft_labels
 from models.training.mixers import open_mixer
 from models.training.objectives import Objective, build_objective
 from models.training.orders import Order, balanced, shuffled
-from models.training.parts import Averaging, Mixer, Part, Treatment
+from models.training.parts import Augment, Averaging, Mixer, Part, Treatment
 from models.training.run import Stored
 from models.training.settings import LoopSettings, RecipeSettings
 from models.training.treatments import open_treatment, reads_backgrounds
@@ -31,6 +32,7 @@ class Recipe:
     mixer: Mixer | None
     objective: Objective
     averaging: Averaging
+    augment: Augment | None = None
     backbone_lr: float = 1.0
 
     @property
@@ -77,6 +79,7 @@ def open_recipe(recipe: RecipeSettings, settings: LoopSettings, stored: Stored, 
         open_mixer(recipe.mixer),
         build_objective(recipe, settings, classes=len(classes)),
         build_averaging(recipe.averaging),
+        augment=open_augment(recipe.augment),
         backbone_lr=recipe.backbone_lr,
     )
 

@@ -68,6 +68,60 @@ class MixerSettings(Settings):
     alpha: float = Field(gt=0, description="both parameters of the Beta distribution of lambda")
 
 
+class WarpSettings(Settings):
+    """`augment.warp` of prime: pixels are moved by smooth random fields."""
+
+    cut: int = Field(ge=3, description="the largest number of half waves across the image")
+    temperature: float = Field(ge=0, description="1: up to the largest without folds; 0: nothing moves")
+
+
+class ColourSettings(Settings):
+    """`augment.colour` of prime: smooth random functions of each channel's values."""
+
+    cut: int = Field(ge=1, le=1000, description="the largest number of half waves from black to white")
+    temperature: float = Field(ge=0, description="the largest variance of a wave's coefficient")
+    bandwidth: int = Field(ge=1, description="waves of a function")
+
+
+class FilterSettings(Settings):
+    """`augment.filter` of prime: convolutions with random kernels."""
+
+    side: int = Field(ge=1, description="of the kernel, pixels; odd")
+    sigma: float = Field(ge=0, description="the largest standard deviation of its noise")
+
+    @model_validator(mode="after")
+    def _has_a_middle(self) -> "FilterSettings":
+        if self.side % 2 == 0:
+            raise ValueError(f"side must be odd, not {self.side}: the kernel needs a middle")
+        return self
+
+
+class AugmentSettings(Settings):
+    """`recipes.<name>.augment`: images are mixed with what chains of random operations make of them."""
+
+    kind: Literal["augmix", "prime"]
+    width: int = Field(ge=0, description="chains of an image; 0: images stay as they are")
+    depth: int = Field(ge=1, description="operations of the longest chain; a chain's number is drawn from 1 to it")
+    alpha: float = Field(gt=0, description="of the Dirichlet and the Beta distribution of the weights")
+    severity: int | None = Field(default=None, ge=0, le=10, description="augmix: the largest level; 0: images stay")
+    warp: WarpSettings | None = Field(default=None, description="prime; null: without")
+    colour: ColourSettings | None = Field(default=None, description="prime; null: without")
+    filter: FilterSettings | None = Field(default=None, description="prime; null: without")
+    jsd: float | None = Field(
+        default=None,
+        gt=0,
+        description="images stay, and predictions on them and on two augmented views of each should agree: the weight "
+        "of the Jensen-Shannon divergence; null: augmented images take the images' place",
+    )
+
+    @model_validator(mode="after")
+    def _has_its_own(self) -> "AugmentSettings":
+        of_prime = any((self.warp, self.colour, self.filter))
+        if of_prime != (self.kind == "prime") or (self.severity is None) != (self.kind == "prime"):
+            raise ValueError("kind augmix takes severity, kind prime at least one of warp, colour and filter")
+        return self
+
+
 class AdapterSettings(Settings):
     """`recipes.<name>.adapter`: small matrices that are trained in place of whole layers, and merged at the end."""
 
@@ -192,6 +246,7 @@ class RecipeSettings(Settings):
     data: Literal[SETS]  # type: ignore[valid-type]  # mypy wants the words spelled out; SETS keeps them in one place
     background: BackgroundSettings | None = None
     mixer: MixerSettings | None = None
+    augment: AugmentSettings | None = None
     adapter: AdapterSettings | None = None
     head: HeadSettings | None = None
     tuned: Literal["all", "head"] = Field(default="all", description="head: the backbone stays as it is")
@@ -221,9 +276,16 @@ class RecipeSettings(Settings):
             if mixed and getattr(self, name) is not None:
                 raise ValueError(f"{name} knows no mixed images: leave out mixer, and data mixup and cutmix")
         if self.flow is not None:
-            for name in ("adapter", "head", "penalty", "consistency", "group_dro", "averaging"):
+            for name in ("augment", "adapter", "head", "penalty", "consistency", "group_dro", "averaging"):
                 if getattr(self, name) is not None:
                     raise ValueError(f"flow trains itself on a frozen backbone: leave out {name}")
+        if self.augment is not None and self.augment.jsd is None:
+            for name in ("penalty", "consistency"):
+                if getattr(self, name) is not None:
+                    raise ValueError(
+                        f"augment moves the pixels of images, and {name} compares them with masks or twins that stay: "
+                        "give augment.jsd, which leaves images as they are, or leave one of the two out"
+                    )
         if self.adapter is not None and self.tuned != "all":
             raise ValueError("adapter trains itself and the head: leave out tuned")
         return self

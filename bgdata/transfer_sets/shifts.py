@@ -19,7 +19,7 @@ from bgdata.transfer_sets.base import BACKGROUND, CutSet, LabelledImage, TaskSet
 
 Fill = Literal["tiled", "telea"]
 # Of the sides' mean: how far from a removed object's mask its pixels may still show.
-_RIM = 0.01
+_RIM = 0.02
 # Partners that are looked at for an image; the first that shows enough background is taken.
 _PARTNERS = 8
 # Of an image: what its objects' box (tiled) or masks (telea) may cover in a preferred partner.
@@ -174,7 +174,18 @@ def remove_objects(
         return image
     if fill == "tiled" and has_strip(box, (mask.shape[0], mask.shape[1])):
         return tile_background(image, box)
-    return np.asarray(cv2.inpaint(image, rim.view(np.uint8), _TELEA_RADIUS, cv2.INPAINT_TELEA))
+    return np.asarray(cv2.inpaint(_with_nearest(image, rim), rim.view(np.uint8), _TELEA_RADIUS, cv2.INPAINT_TELEA))
+
+
+def _with_nearest(image: UInt8[np.ndarray, "h w 3"], mask: Bool[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w 3"]:
+    """The image with the nearest pixel outside the mask in place of each inside.
+
+    OpenCV takes an image's outermost pixels for known: objects there would be continued over all of the mask.
+    """
+    _, nearest = cv2.distanceTransformWithLabels(mask.view(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    colours = np.zeros((int(nearest.max()) + 1, 3), np.uint8)
+    colours[nearest[~mask]] = image[~mask]
+    return colours[nearest]
 
 
 def _with_rim(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:

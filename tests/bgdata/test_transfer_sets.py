@@ -382,11 +382,21 @@ def test_a_hostile_pickle_runs_nothing_and_is_named(tmp_path: Path) -> None:
         Cifar10(root, split="train")
 
 
+def reshaped(old: bytes, new: bytes) -> bytes:
+    """A batch of one image whose array claims another number of rows."""
+    data = python2_pickle({b"data": np.zeros((1, 3072), np.uint8), b"labels": [1]})
+    shape = old + b"M\x00\x0c\x86"
+    assert data.count(shape) == 1
+    return data.replace(shape, new + shape[len(old) :])
+
+
 @pytest.mark.parametrize(
     ("data", "words"),
     [
         (b"", "expected a pickle of CIFAR-10, and it is none"),
         (python2_pickle({b"data": cifar_values(0)[0]})[:-500], "expected a pickle of CIFAR-10, and it is none"),
+        (reshaped(b"K\x01", b"J\xff\xff\xff\xff"), "expected an array of uint8 of two axes"),
+        (reshaped(b"K\x01", b"N"), "expected an array of uint8 of two axes"),
         (b"\x80\x02r\xff\xff\xff\x7f.", "expected a pickle of CIFAR-10, and it is none"),
         (python2_pickle([1]), "expected a pickle of CIFAR-10, it holds a list"),
         (python2_pickle({b"data": b"x", b"labels": []}), "expected a batch of CIFAR-10 with data and labels"),

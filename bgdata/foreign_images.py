@@ -30,7 +30,8 @@ def plain_image(data: bytes) -> bytes:
         return encode_png(decode_foreign(data))
     except InputError as error:
         what = describe_start(data[:512])
-        raise InputError(f"{error}" if what is None else f"expected an image, and it is {what}") from None
+        known = what is not None and not what.endswith(" image")  # an image that is cut short or broken
+        raise InputError(f"expected an image, and it is {what}" if known else f"{error}") from None
 
 
 def mask_as_png(data: bytes) -> bytes:

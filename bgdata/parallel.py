@@ -31,13 +31,25 @@ def run_tasks(
         _run_in_processes(function, tasks, workers, bar)
 
 
+def worker_processes(count: int) -> ProcessPoolExecutor:
+    """Processes that end when this one does, leave Ctrl-C to it, and have one OpenCV thread each."""
+    # spawn: a fork of a process with OpenMP or OpenCV threads can hang.
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(count, mp_context=context, initializer=_start_worker, initargs=(os.getpid(),))
+
+
+def worker_was_killed() -> InputError:
+    """What to say where the system or a person killed one of them (BrokenProcessPool)."""
+    return InputError(
+        "a worker process was killed (out of memory, or by hand): run again, with fewer runtime.workers "
+        "where memory is short; what was finished is kept"
+    )
+
+
 def _run_in_processes(
     function: Callable[..., int], tasks: Sequence[tuple[Any, ...]], workers: int, bar: "tqdm[Any]"
 ) -> None:
-    # spawn: a fork of a process with OpenMP or OpenCV threads can hang.
-    context = multiprocessing.get_context("spawn")
-    count = min(workers, len(tasks))
-    with ProcessPoolExecutor(count, mp_context=context, initializer=_start_worker, initargs=(os.getpid(),)) as pool:
+    with worker_processes(min(workers, len(tasks))) as pool:
         futures = [pool.submit(function, *task) for task in tasks]
         for future in futures:
             future.add_done_callback(
@@ -48,10 +60,7 @@ def _run_in_processes(
             for future in done:
                 future.result()
         except BrokenProcessPool as error:
-            raise InputError(
-                "a worker process was killed (out of memory, or by hand): run again, with fewer runtime.workers "
-                "where memory is short; what was finished is kept"
-            ) from error
+            raise worker_was_killed() from error
         except BaseException:
             # The rest of a shard may take minutes; nobody waits for it to read an error.
             for process in list(pool._processes.values()):

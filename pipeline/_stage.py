@@ -25,6 +25,8 @@ RAW = Path("data/raw")
 DOWNLOADS = Path("data/downloads")
 WEIGHTS = Path("data/weights")
 SETS = Path("data/in9")
+# Beside the sets, not among them: as large as seventy-five of them.
+CORRUPTED = Path("data/corrupted")
 RUNS = Path("runs")
 SCORES = Path("scores")
 REPORT = Path("report")
@@ -124,6 +126,19 @@ def set_root(name: str, source: str) -> Path:
         folder = runtime()[name]
         if folder is None:
             raise InputError(f"evaluate_segmentation.sources.{name} is local: set runtime.{name} to its folder")
+        return Path(folder).expanduser()
+    return (DOWNLOADS if source == "download" else RAW) / name
+
+
+def transfer_root(name: str, source: str) -> Path:
+    """Where the files of a set of the transfer tasks lie, by its source.
+
+    Raises InputError where it is local and its folder is not named.
+    """
+    if source == "local":
+        folder = runtime()["transfer"].get(name)
+        if folder is None:
+            raise InputError(f"the transfer set {name} is local: set runtime.transfer.{name} to its folder")
         return Path(folder).expanduser()
     return (DOWNLOADS if source == "download" else RAW) / name
 

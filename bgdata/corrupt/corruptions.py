@@ -94,12 +94,26 @@ def corrupt_image(
     rng = image_generator(seed, image_id, f"{corruption.name} {corruption.severity}")
     colours = image if image.ndim == 3 else np.repeat(image[..., None], 3, 2)
     corrupted = CORRUPTIONS[corruption.name](colours, corruption.severity, rng)
-    if corruption.region != "whole":
-        if mask is None or mask.shape != colours.shape[:2]:
-            raise InputError(f"{corruption.region}: the photo has no mask of its size: give one, or take region whole")
-        changed = mask if corruption.region == "foreground" else ~mask
-        corrupted = np.where(changed[..., None], corrupted, colours)
+    corrupted = confine(corrupted, colours, corruption.region, mask)
     return corrupted if image.ndim == 3 else np.ascontiguousarray(corrupted[..., 0])
+
+
+def confine(
+    corrupted: UInt8[np.ndarray, "h w 3"],
+    original: UInt8[np.ndarray, "h w 3"],
+    region: str,
+    mask: Bool[np.ndarray, "h w"] | None,
+) -> UInt8[np.ndarray, "h w 3"]:
+    """A corrupted photo in its region, the original elsewhere.
+
+    Raises InputError where a region has no mask of the photo's size.
+    """
+    if region == "whole":
+        return corrupted
+    if mask is None or mask.shape != original.shape[:2]:
+        raise InputError(f"{region}: the photo has no mask of its size: give one, or take region whole")
+    changed = mask if region == "foreground" else ~mask
+    return np.where(changed[..., None], corrupted, original)
 
 
 def _check_image(image: np.ndarray) -> None:

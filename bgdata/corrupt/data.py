@@ -1,7 +1,7 @@
 """What the judge of corruptions reads: photos, clean and corrupted, a chunk at a time."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
@@ -14,6 +14,7 @@ from bgdata.shards import Row
 Chunk = tuple[Sequence[Row], UInt8[np.ndarray, "n s s 3"]]
 
 
+@runtime_checkable
 class CorruptedData(Protocol):
     """Photos under corruptions, wherever they come from: stored sets, made now, or published files.
 

@@ -36,6 +36,12 @@ _IMAGENET_LICENCE = "ImageNet terms of access: research and education, not comme
 _IMAGENET_CONFIRMED = "MD5: image-net.org's download page, as four public repositories quote it; the size was not found"
 _PETS = "https://www.robots.ox.ac.uk/~vgg/data/pets/data/"
 _PETS_LICENCE = "CC BY-SA 4.0; the photos' owners keep their rights"
+_IMAGENET_C = "https://zenodo.org/records/2235448/files/"
+_IMAGENET_C_LICENCE = f"CC BY 4.0 (Zenodo's record); the photos: {_IMAGENET_LICENCE}"
+_IMAGENET_C_CONFIRMED = (
+    "MD5: eight public repositories that fetch it (pytorch-ood's and avalanche's tables among them) name the same; "
+    "licence: the record's metadata, as one of them read it in 2026-09; the exact size was not found"
+)
 _TORCHVISION = "MD5: torchvision's data set of the name; the size was not found"
 
 SOURCES: dict[str, tuple[RemoteFile, ...]] = {
@@ -125,6 +131,37 @@ SOURCES: dict[str, tuple[RemoteFile, ...]] = {
             confirmed=f"ParlAI's download table and {_AGREED}",
         ),
     ),
+    "coco_train2017": (
+        RemoteFile(
+            "train2017.zip",
+            f"{_COCO}zips/train2017.zip",
+            size=19_336_861_798,
+            sha256="69a8bb58ea5f8f99d24875f21416de2e9ded3178e903f1f7603e283b9e06d929",
+            md5="cced6f7f71b7629ddf16f17bbcfab6b2",
+            licence=_COCO_LICENCE,
+            confirmed=f"SHA-256, MD5 and size: {_AGREED} (ten of each)",
+        ),
+    ),
+    "ade20k": (
+        RemoteFile(
+            "ADEChallengeData2016.zip",
+            "https://data.csail.mit.edu/places/ADEchallenge/ADEChallengeData2016.zip",
+            md5="7328b3957e407ddae1d3cbf487f149ef",
+            licence="research and education, not commercial (groups.csail.mit.edu/vision/datasets/ADE20K/terms)",
+            confirmed="MD5: six public repositories that fetch it check the same; the exact size was not found",
+        ),
+    ),
+    "cifar10": (
+        RemoteFile(
+            "cifar-10-python.tar.gz",
+            "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+            size=170_498_071,
+            sha256="6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
+            md5="c58f30108f718f92721af3b95e74349a",
+            licence="none stated; the publisher asks to cite Krizhevsky 2009",
+            confirmed=f"MD5: torchvision's data set of the name; SHA-256: Keras's, and {_AGREED}; size: {_AGREED}",
+        ),
+    ),
     "voc2012": (
         RemoteFile(
             "VOCtrainval_11-May-2012.tar",
@@ -176,6 +213,22 @@ SOURCES: dict[str, tuple[RemoteFile, ...]] = {
             licence=f"Apache-2.0 for the selection; the photos: {_IMAGENET_LICENCE}",
             confirmed=_TORCHVISION,
         ),
+    ),
+    "imagenet_c": tuple(
+        RemoteFile(
+            f"{group}.tar",
+            f"{_IMAGENET_C}{group}.tar",
+            md5=md5,
+            licence=_IMAGENET_C_LICENCE,
+            confirmed=_IMAGENET_C_CONFIRMED,
+        )
+        for group, md5 in (
+            ("noise", "e80562d7f6c3f8834afb1ecf27252745"),  # about 21 GB
+            ("blur", "2d8e81fdd8e07fef67b9334fa635e45c"),  # about 7 GB
+            ("weather", "33ffea4db4d93fe4a428c40a6ce0c25d"),  # about 12 GB
+            ("digital", "89157860d7b10d5797849337ca2e5c03"),  # about 7 GB
+            ("extra", "d492dfba5fc162d8ec2c3cd8ee672984"),  # about 15 GB
+        )
     ),
     "imagenet_boxes": (
         RemoteFile(

@@ -16,8 +16,8 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from bgdata.errors import InputError
-from bgdata.masks.rle import encode_rle
 from bgdata.transfer_sets.base import LabelledImage
+from bgdata.transfer_sets.coco import coco_truth
 
 METRICS = ("box_ap", "box_ap50", "mask_ap", "mask_ap50")
 _KINDS = {"box": "bbox", "mask": "segm"}
@@ -86,30 +86,6 @@ def measure(
         raise InputError(f"none of the {images} images has an object (crowds do not count): AP needs at least one")
     results = [{**one, "image_id": number} for number, found in enumerate(predictions, start=1) for one in found]
     return AveragePrecision(images, {name: [*_match(dataset, results, kind)] for name, kind in _KINDS.items()})
-
-
-def coco_truth(images: Iterable[LabelledImage], categories: Sequence[str]) -> dict[str, Any]:
-    """Images and their objects as COCO's file: ids count from 1 in the order given, categories' are labels and 1."""
-    records: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
-    for number, labelled in enumerate(images, start=1):
-        height, width = labelled.image.shape[:2]
-        records.append({"id": number, "file_name": labelled.id, "height": height, "width": width})
-        for one in labelled.instances:
-            x0, y0, x1, y1 = one.box
-            annotations.append(
-                {
-                    "id": len(annotations) + 1,
-                    "image_id": number,
-                    "category_id": one.label + 1,
-                    "bbox": [x0, y0, x1 - x0, y1 - y0],
-                    "segmentation": encode_rle(one.mask),
-                    "area": int(one.mask.sum()),
-                    "iscrowd": int(one.crowd),
-                }
-            )
-    named = [{"id": label, "name": name} for label, name in enumerate(categories, start=1)]
-    return {"images": records, "annotations": annotations, "categories": named}
 
 
 def category_precision(matches: CategoryMatches, counts: Int64[np.ndarray, "r n"]) -> Float64[np.ndarray, "r t"]:

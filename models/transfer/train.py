@@ -41,8 +41,8 @@ class TransferRun:
 
     seed: int
     device: torch.device
-    workers: int
     folder: Path
+    workers: int
     kept_every: float = _KEPT_EVERY
 
 

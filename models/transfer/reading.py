@@ -22,12 +22,14 @@ class Reader:
     def read(self, image_id: str) -> LabelledImage:
         """The image and what is true of it; may be called from several threads."""
         found = self._kept.get(image_id)
-        if found is None:
-            found = self._data.read(image_id)
-            if (size := _bytes(found)) <= self._left:
-                self._left -= size
-                self._kept[image_id] = found
-        return found
+        return self._data.read(image_id) if found is None else found
+
+    def keep(self, one: LabelledImage) -> LabelledImage:
+        """The image itself, kept if there is room; one thread alone may call it."""
+        if one.id not in self._kept and (size := _bytes(one)) <= self._left:
+            self._left -= size
+            self._kept[one.id] = one
+        return one
 
     def batches(self, ids: Iterable[Sequence[str]], *, workers: int, ahead: int = 2) -> Iterator[list[LabelledImage]]:
         """Batches in the order of their ids; `workers` threads read so many of them ahead.
@@ -40,9 +42,9 @@ class Reader:
                 for batch in ids:
                     waiting.append([pool.submit(self.read, one) for one in batch])
                     if len(waiting) > ahead:
-                        yield [future.result() for future in waiting.pop(0)]
+                        yield [self.keep(future.result()) for future in waiting.pop(0)]
                 while waiting:
-                    yield [future.result() for future in waiting.pop(0)]
+                    yield [self.keep(future.result()) for future in waiting.pop(0)]
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
 

@@ -2,8 +2,7 @@
 
 import math
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -75,19 +74,19 @@ def train_transfer(
     done = history[-1]["step"] if history else 0
     every = max(1, training.steps // _ROWS)
     batches = Reader(data).batches(_batch_ids(data.ids, training, done), workers=run.workers)
-    sums: Counter[str] = Counter()
+    sums: dict[str, Tensor] = {}
     kept, first = time.monotonic(), done
     training.network.train()
     with _bar(training, done) as bar, exact_arithmetic():
         for step, batch in enumerate(batches, start=done):
             parts = _step(training, step, batch)
-            sums.update(parts)
+            sums = {name: part + sums.get(name, 0.0) for name, part in parts.items()}
             bar.update()
             if (step + 1) % every and step + 1 < training.steps:
                 continue
             history.append(_row(training, step, sums, count=step + 1 - first))
             bar.set_postfix(loss=f"{history[-1]['loss']:.3f}", refresh=False)
-            sums, first = Counter(), step + 1
+            sums, first = {}, step + 1
             if time.monotonic() - kept >= run.kept_every or step + 1 == training.steps:
                 _keep(training, history)
                 kept = time.monotonic()
@@ -108,7 +107,7 @@ def _begin(
     return _Training(task, network, optimizer, preset, batch, steps, settings.clip, run)
 
 
-def _step(training: _Training, step: int, batch: Sequence[Any]) -> dict[str, float | Tensor]:
+def _step(training: _Training, step: int, batch: Sequence[Any]) -> dict[str, Tensor]:
     """One step; returns the parts of its loss, which stay where they were computed."""
     run, optimizer = training.run, training.optimizer
     rate = rate_at(training.preset, step, steps=training.steps)
@@ -126,7 +125,7 @@ def _step(training: _Training, step: int, batch: Sequence[Any]) -> dict[str, flo
     return {name: part.detach() for name, part in (parts | {"loss": loss}).items()}
 
 
-def _row(training: _Training, step: int, sums: Counter[str], *, count: int) -> dict[str, Any]:
+def _row(training: _Training, step: int, sums: Mapping[str, Tensor], *, count: int) -> dict[str, Any]:
     means = {name: float(total) / count for name, total in sums.items()}
     if not math.isfinite(means["loss"]):
         raise InputError(

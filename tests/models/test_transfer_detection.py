@@ -225,7 +225,9 @@ def test_answers_are_cocos_results_in_the_pixels_of_the_image(scenes: CocoDetect
 
 def test_a_backbone_without_maps_is_refused() -> None:
     pooled = load_pooled(BackboneSettings(arch="resnet8", weights=None), runs=Path("none"), size=32)[0]
-    with pytest.raises(InputError, match=r"^detection stands on feature maps, and this backbone has none: take another"):
+    with pytest.raises(
+        InputError, match=r"^detection stands on feature maps, and this backbone has none: take another"
+    ):
         Detection(SMALL).build(pooled, 9)
 
 

@@ -79,14 +79,14 @@ def losses(network: nn.Module, batch: list[LabelledImage], *, seed: int = 0) -> 
     torch.manual_seed(seed)
     generator = np.random.default_rng(seed)
     found = Detection(SMALL).losses(network.train(), batch, device=CPU, generator=generator)
-    return {name: float(value) for name, value in found.items()}
+    return {name: float(value.detach()) for name, value in found.items()}
 
 
 def test_detection_is_a_task() -> None:
     assert isinstance(Detection(SMALL), Task)
 
 
-@pytest.mark.parametrize("arch", ["resnet8", "resnet10", "timm:test_efficientnet"])
+@pytest.mark.parametrize("arch", ["resnet8", "resnet10"])
 def test_pyramids_stand_on_every_map_and_one_more(arch: str) -> None:
     network, backbone = built(arch=arch), drawn(arch)
     maps = network.backbone(torch.rand(1, 3, 64, 96))
@@ -145,12 +145,10 @@ def test_mirroring_is_of_the_image_too(scenes: CocoDetection) -> None:
     said = []
     for task, image in ((always, found), (never, mirrored)):
         torch.manual_seed(0)
-        said.append(task.losses(network, [image], device=CPU, generator=np.random.default_rng(3)))
+        parts = task.losses(network, [image], device=CPU, generator=np.random.default_rng(3))
+        said.append({name: float(part.detach()) for name, part in parts.items()})
     assert np.random.default_rng(3).random() < 0.5  # so that the first one is mirrored
-    network.eval()
-    assert {name: float(value) for name, value in said[0].items()} == {
-        name: float(value) for name, value in said[1].items()
-    }
+    assert said[0] == said[1]
 
 
 def flipped(one: Instance) -> tuple[float, float, float, float]:
@@ -206,7 +204,7 @@ def test_sizes_of_training_spread_around_that_of_evaluation(scenes: CocoDetectio
 
 def test_answers_are_cocos_results_in_the_pixels_of_the_image(scenes: CocoDetection) -> None:
     batch = [scenes.read(image_id) for image_id in scenes.ids[:3]]
-    large = replace(batch[0], image=np.repeat(np.repeat(batch[0].image, 3, 0), 3, 1))
+    large = replace(batch[0], image=np.repeat(np.repeat(batch[0].image, 3, 0), 3, 1), instances=())
     answers = Detection(SMALL).predict(built().eval(), [*batch, large], device=CPU)
     assert json.loads(json.dumps(answers)) == answers
     assert sum(map(len, answers)) > 0
@@ -234,11 +232,11 @@ def test_a_backbone_without_maps_is_refused() -> None:
 def test_it_learns_a_few_scenes_by_heart_and_its_weights_come_back(scenes: CocoDetection, tmp_path: Path) -> None:
     class Few:
         name, task, split, categories, digest = scenes.name, scenes.task, scenes.split, scenes.categories, "few"
-        ids = scenes.ids[:6]
+        ids = scenes.ids[:4]
         read = staticmethod(scenes.read)
 
     task = Detection(replace_settings(flip=False))
-    how = TrainSettings(mode="full_network", optimizer="adamw", lr=0.003, steps=60, batch=6, clip=5.0)
+    how = TrainSettings(mode="full_network", optimizer="adamw", lr=0.003, steps=40, batch=4, clip=5.0)
     backbone, record = load_backbone(BackboneSettings(arch="resnet8", weights=None), runs=Path("none"))
     network, history = train_transfer(
         task, backbone, Few(), find_preset("detection"), how, TransferRun(0, CPU, tmp_path, 1)

@@ -228,7 +228,8 @@ def test_clipping_bounds_a_step(tmp_path: Path) -> None:
     plain = replace(PRESET, lr=1.0, weight_decay=0.0, warmup=0)
     after = trained(tmp_path, steps=1, clip=1e-3, preset=plain)[0][0]
     way = sum(
-        float((now - then).square().sum()) for now, then in zip(after.parameters(), before.parameters(), strict=True)
+        float((now - then).detach().square().sum())
+        for now, then in zip(after.parameters(), before.parameters(), strict=True)
     )
     assert 0 < way**0.5 <= 1e-3 * (1 + 1e-3)
 

@@ -1,10 +1,11 @@
-"""Settings of the transfer: which backbone."""
+"""Settings of the transfer: which backbone, and how it is trained with what stands on it."""
 
 from typing import Literal
 
 from pydantic import Field, model_validator
 
 from bgdata.settings import Settings
+from models.transfer.modes import Mode
 
 
 class BackboneSettings(Settings):
@@ -37,4 +38,23 @@ class BackboneSettings(Settings):
             raise ValueError("arch goes with weights (a name, a file, or null: drawn at random), nothing else does")
         if (self.published is not None) != (self.file is not None):
             raise ValueError("published goes with file, the checkpoint, nothing else does")
+        return self
+
+
+class TrainSettings(Settings):
+    """How long and how a task's network is trained; what is null is the preset's (`models.transfer.presets`)."""
+
+    mode: Mode = Field(description="what of the backbone is trained: fixed_feature, fixed_weights or full_network")
+    epochs: int | None = Field(default=None, ge=1, description="passes over the images; or `steps`")
+    steps: int | None = Field(default=None, ge=1, description="batches; or `epochs`")
+    batch: int | None = Field(default=None, ge=1, description="images a step")
+    optimizer: Literal["sgd", "adamw"] | None = Field(default=None, description="small trainings: adamw gets further")
+    lr: float | None = Field(default=None, gt=0, description="peak learning rate")
+    warmup: int | None = Field(default=None, ge=0, description="steps in which it rises, a tenth of all at most")
+    clip: float | None = Field(default=None, gt=0, description="largest norm of the gradient; null: as it is")
+
+    @model_validator(mode="after")
+    def _is_one_length(self) -> "TrainSettings":
+        if self.epochs is not None and self.steps is not None:
+            raise ValueError("a training is as long as epochs or steps say: give one of them")
         return self

@@ -79,7 +79,7 @@ class Classification:
     @torch.inference_mode()
     def predict(
         self, network: nn.Module, batch: Sequence[LabelledImage], *, device: torch.device
-    ) -> list[dict[str, float]]:
+    ) -> list[dict[str, Any]]:
         """See `Task`."""
         chances, labels = network(self._images(batch, device)).float().softmax(1).max(1)
         return [

@@ -10,6 +10,8 @@ from jaxtyping import UInt8
 from bgdata.geometry import resize_pixels
 from bgdata.transfer_sets.base import VOID
 
+_DRAWS = 10
+
 
 @dataclass(frozen=True)
 class Square:
@@ -28,7 +30,11 @@ class Square:
 
     def labels(self, labels: UInt8[np.ndarray, "h w"], size: int) -> UInt8[np.ndarray, "{size} {size}"]:
         """What it shows of the classes: of each pixel the nearest one's; void where there is no image."""
-        return cv2.resize(self._cut(labels, (VOID,)), (size, size), interpolation=cv2.INTER_NEAREST_EXACT)
+        return cv2.resize(self.cut_labels(labels), (size, size), interpolation=cv2.INTER_NEAREST_EXACT)
+
+    def cut_labels(self, labels: UInt8[np.ndarray, "h w"]) -> UInt8[np.ndarray, "s s"]:
+        """The classes in it, in the image's own resolution; void where there is no image."""
+        return self._cut(labels, (float(VOID),))
 
     def _cut(self, pixels: np.ndarray, outside: Sequence[float]) -> np.ndarray:
         ends = (self.top + self.side, self.left + self.side)
@@ -41,15 +47,33 @@ class Square:
 
 
 def draw_square(
-    size: tuple[int, int], generator: np.random.Generator, *, scales: tuple[float, float], flip: bool
+    labels: UInt8[np.ndarray, "h w"],
+    generator: np.random.Generator,
+    *,
+    share: float,
+    scales: tuple[float, float],
+    flip: bool,
+    most: float,
 ) -> Square:
-    """A random square in an image of `size` (height, width), any place being as likely as another.
+    """A random square in an image, any place being as likely as another, by its classes.
 
-    The image is enlarged by a factor from `scales`, uniformly, beforehand, and the square spans what was its shorter
-    side: at a factor of 2 it shows half of the side, at 1/2 all of it, somewhere in a frame of twice the side.
-    Source: mmsegmentation's ranges of `RandomResize`, `RandomCrop` and `Pad`, which puts the image in a corner.
+    Its side is `share` of the image's shorter side, which is enlarged by a factor from `scales`, uniformly, beforehand:
+    with a share of 1 and a factor of 2 it shows half of the side, with 1/2 all of it, somewhere in a frame of twice the
+    side. It is drawn up to ten times, until no class covers more than `most` of what is not void.
+
+    Source: mmsegmentation's `RandomResize`, `RandomCrop` (`cat_max_ratio`) and `Pad`, which puts the image in a corner.
     """
-    factor, down, right, turn = generator.random(4)
-    side = max(round(min(size) / (scales[0] + (scales[1] - scales[0]) * factor)), 1)
-    top, left = (round((edge - side) * place) for edge, place in zip(size, (down, right), strict=True))
-    return Square(top, left, side, mirrored=bool(flip and turn < 0.5))
+    for _ in range(_DRAWS):
+        factor, down, right, turn = generator.random(4)
+        side = max(round(share * min(labels.shape) / (scales[0] + (scales[1] - scales[0]) * factor)), 1)
+        top, left = (round((edge - side) * place) for edge, place in zip(labels.shape, (down, right), strict=True))
+        square = Square(top, left, side, mirrored=bool(flip and turn < 0.5))
+        if most == 1 or _largest_share(square.cut_labels(labels)) <= most:
+            break
+    return square
+
+
+def _largest_share(labels: UInt8[np.ndarray, "h w"]) -> float:
+    """The share of the most frequent class in what is not void; 1 where all is."""
+    counts = np.bincount(labels.ravel(), minlength=VOID + 1)[:VOID]
+    return float(counts.max() / counts.sum()) if counts.any() else 1.0

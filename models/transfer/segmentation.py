@@ -25,22 +25,31 @@ from models.transfer.segmentation_heads import Fcn, UperNet, enlarge
 class SegmentationSettings(Settings):
     """The segmenter: images, head and what is drawn in training. mmsegmentation's UPerNet's is said in brackets."""
 
-    size: int = Field(ge=32, description="shorter side in pixels that images are resized to, and side of crops [512]")
+    size: int = Field(ge=32, description="shorter side in pixels that images are resized to [512]")
+    crop: int = Field(ge=32, description="side in pixels of the squares that are cut from them in training [512]")
     head: Literal["upernet", "fcn", "fused_fcn"] = Field(
         description="fcn: on the coarsest map; fused_fcn: on the sum of all maps [upernet]"
     )
     channels: int = Field(ge=8, description="of the head's layers [512]")
     dropout: float = Field(ge=0, lt=1, description="of whole maps before the last layer [0.1]")
     auxiliary: float = Field(ge=0, description="weight of the loss of an fcn on the map before the coarsest [0.4]")
+    balance: float = Field(
+        ge=0, le=1, description="rare classes weigh more: 0 not at all, 1 as much as frequent ones [0]"
+    )
     min_scale: float = Field(gt=0, description="images are enlarged by at least this factor before the crop [0.5]")
     max_scale: float = Field(gt=0, description="and by at most this [2.0]")
+    most_of_one: float = Field(
+        gt=0, le=1, description="a crop is drawn anew, ten times at most, where one class has more of it [0.75]"
+    )
     flip: bool = Field(description="half of the crops are mirrored [true]")
     augment: AugmentSettings | None = Field(default=None, description="prime without warp; null: none")
 
     @model_validator(mode="after")
-    def _is_a_range(self) -> "SegmentationSettings":
+    def _fits_together(self) -> "SegmentationSettings":
         if self.min_scale > self.max_scale:
             raise ValueError(f"min_scale is {self.min_scale}, above max_scale, {self.max_scale}")
+        if self.crop % 32:
+            raise ValueError(f"crop is {self.crop}: take a multiple of 32, the coarsest stride of backbones")
         return self
 
 
@@ -106,7 +115,7 @@ class Segmentation:
         targets = torch.from_numpy(np.stack(labels)).to(device).long()
         weights = {"segmentation": 1.0, "auxiliary": self.settings.auxiliary}
         return {
-            name: weights[name] * mean_cross_entropy(scores, targets)
+            name: weights[name] * mean_cross_entropy(scores, targets, balance=self.settings.balance)
             for name, scores in network.both_scores(images).items()
         }
 
@@ -137,21 +146,35 @@ class Segmentation:
         self, network: Segmenter, batch: Sequence[LabelledImage], generator: np.random.Generator
     ) -> tuple[list[UInt8[np.ndarray, "s s 3"]], list[UInt8[np.ndarray, "s s"]]]:
         """A random crop of each image, and its classes."""
-        size, scales = self.settings.size, (self.settings.min_scale, self.settings.max_scale)
+        settings = self.settings
         mean = (255 * network.backbone.mean).flatten().tolist()
         images, labels = [], []
         for one in batch:
-            square = draw_square(one.image.shape[:2], generator, scales=scales, flip=self.settings.flip)
-            images.append(square.image(one.image, size, outside=mean))
-            labels.append(square.labels(labels_of(one, network.categories), size))
+            classes = labels_of(one, network.categories)
+            square = draw_square(
+                classes,
+                generator,
+                share=settings.crop / settings.size,
+                scales=(settings.min_scale, settings.max_scale),
+                flip=settings.flip,
+                most=settings.most_of_one,
+            )
+            images.append(square.image(one.image, settings.crop, outside=mean))
+            labels.append(square.labels(classes, settings.crop))
         return images, labels
 
 
-def mean_cross_entropy(scores: Tensor, labels: Int64[Tensor, "b h w"]) -> Tensor:
-    """The mean over the pixels that are not void of scores enlarged to the labels' size; 0 where all are void."""
+def mean_cross_entropy(scores: Tensor, labels: Int64[Tensor, "b h w"], *, balance: float) -> Tensor:
+    """The mean over the pixels that are not void of scores enlarged to the labels' size; 0 where all are void.
+
+    A pixel weighs as the number of the batch's pixels of its class to the power `-balance`: at 0 all weigh the same, at
+    1 all classes do.
+    """
     whole = enlarge(scores.float(), (labels.shape[1], labels.shape[2]))
-    total = F.cross_entropy(whole, labels, ignore_index=VOID, reduction="sum")
-    return total / (labels != VOID).sum().clamp(min=1)
+    counted = labels[labels != VOID]
+    weights = torch.bincount(counted, minlength=whole.shape[1]).clamp(min=1).float() ** -balance
+    total = F.cross_entropy(whole, labels, weight=weights, ignore_index=VOID, reduction="sum")
+    return total / weights[counted].sum().clamp(min=torch.finfo(torch.float32).tiny)
 
 
 def fitted_size(size: tuple[int, int], side: int, stride: int) -> tuple[int, int]:

@@ -73,9 +73,8 @@ def _check_in_all(found: Mapping[Path, set[str]]) -> None:
     lacking = [f"{home} has no folder {name!r}" for home, names in found.items() for name in sorted(every - names)]
     if lacking:
         listed = "\n".join(f"  {sentence}" for sentence in lacking[:20])
-        raise InputError(
-            f"{len(lacking)} class folders are missing; add photos of them, or remove the classes:\n{listed}"
-        )
+        folders = "1 class folder is" if len(lacking) == 1 else f"{len(lacking)} class folders are"
+        raise InputError(f"{folders} missing; add photos there, or remove such a class everywhere:\n{listed}")
 
 
 def subfolders(home: Path) -> list[str]:
@@ -88,7 +87,7 @@ def check_names(names: Sequence[str]) -> Iterator[str]:
     system, and two that differ in their case or their coding alone.
     """
     if not 2 <= len(names) <= _MOST_CLASSES:
-        yield f"it has {len(names)} classes, expected 2 to {_MOST_CLASSES}"
+        yield f"it has {len(names)} {'class' if len(names) == 1 else 'classes'}, expected 2 to {_MOST_CLASSES}"
     seen: dict[str, str] = {}
     for name in names:
         if reason := _no_folder(name):

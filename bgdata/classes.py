@@ -13,6 +13,8 @@ from typing import Any
 
 from bgdata.errors import InputError
 
+_NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+
 
 @dataclass(frozen=True)
 class ClassList:
@@ -43,7 +45,7 @@ class ClassList:
     @property
     def outside(self) -> str:
         """What a prediction beyond the last label is called."""
-        return f"none of the {len(self)}"
+        return f"none of the {in_words(len(self))}"
 
     def member_name(self, label: int, stem: str, ending: str = "JPEG") -> str:
         """The name of an image in a set, as the official release has it: `00_dog/<stem>.JPEG`."""
@@ -102,6 +104,11 @@ def check_same(lists: Mapping[str, ClassList]) -> ClassList:
                 "same list of classes"
             )
     return classes
+
+
+def in_words(number: int) -> str:
+    """A small number as a word, a larger one in digits: 9 is `nine`, 37 is `37`."""
+    return _NUMBERS[number] if number < len(_NUMBERS) else f"{number:,}"
 
 
 def plain_class_list(name: str, names: Sequence[str]) -> ClassList:

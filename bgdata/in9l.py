@@ -11,6 +11,7 @@ from bgdata.ingest import filters
 from bgdata.ingest.candidates import Candidate, PhotoTree, path_within
 from bgdata.ingest.filters import Found
 from bgdata.ingest.inspection import check_unreadable, inspect_candidates
+from bgdata.ingest.near_duplicates import keep_near_duplicates_together
 from bgdata.ingest.photos import drop_shards_of_another_choice, read_photo
 from bgdata.ingest.settings import FilterSettings
 from bgdata.io import decode_image, encode_jpeg
@@ -51,6 +52,8 @@ def write_in9l(
 
     Raises InputError where too many photos are unreadable, or none is left.
     """
+    # As ingest does, and of the same photos: what is val there must not be trained on here.
+    candidates, _ = keep_near_duplicates_together(tree, candidates, work, workers=workers)
     plain = [dataclasses.replace(candidate, annotation=None) for candidate in candidates]
     found = inspect_candidates(plain, work / "inspected", settings=_NO_FILTER, workers=workers)
     check_unreadable(found, settings.max_unreadable)

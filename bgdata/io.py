@@ -47,6 +47,16 @@ def decode_foreign(data: bytes) -> UInt8[np.ndarray, "h w 3"]:
         return np.ascontiguousarray(_rgb(image))
 
 
+def decode_thumbnail(data: bytes, side: int) -> UInt8[np.ndarray, "side side"]:
+    """An image of any make in grey, stretched to a square by averages; of a JPEG no more is decoded than that needs.
+
+    Raises InputError where the bytes are not an image, or were cut short.
+    """
+    with _opened(data, "an image", draft=4 * side) as image:
+        grey = Image.fromarray(_rgb(image)).convert("L")
+        return np.asarray(grey.resize((side, side), Image.Resampling.BOX))
+
+
 def encode_png(image: UInt8[np.ndarray, "h w 3"]) -> bytes:
     """Encode an RGB image without loss (level 1: quickly)."""
     done, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1])
@@ -162,10 +172,15 @@ def inspect_photo(data: bytes) -> tuple[bytes, tuple[int, int], bool]:
 
 
 @contextmanager
-def _opened(data: bytes, expected: str) -> Iterator[Image.Image]:
-    """A file's image, read to its end by PIL; whatever fails on it, here or inside the block, is an InputError."""
+def _opened(data: bytes, expected: str, *, draft: int | None = None) -> Iterator[Image.Image]:
+    """A file's image, read to its end by PIL; whatever fails on it, here or inside the block, is an InputError.
+
+    Of a JPEG a `draft` is decoded where one is asked for: grey, its sides no shorter than that.
+    """
     try:
         with quiet_decoders(), Image.open(io.BytesIO(data), formats=_formats()) as image:
+            if draft is not None:
+                image.draft("L", (draft, draft))
             image.load()
             yield image
     except InputError:

@@ -1,12 +1,14 @@
 """What to look for, in words: the phrases that name a photo's object to a detector that reads text.
 
 Source of `synsets.csv`: WordNet 3.0 (an ImageNet wnid is the offset of a noun synset in its `data.noun`): the first
-lemma of each of the 1,000 synsets, and the first lemma of its first hypernym. WordNet 3.0 Copyright 2006 by Princeton
+lemma of each of the 1,000 synsets, that of its first hypernym (`parent`), and that of the next nearest one (`ancestor`:
+its second hypernym, else its first hypernym's first). WordNet 3.0 Copyright 2006 by Princeton
 University. All rights reserved; provided "as is", without warranty, free to use, copy, modify and distribute with this
 notice (https://wordnet.princeton.edu/license-and-commercial-use).
 """
 
 import csv
+import re
 import unicodedata
 from functools import cache
 from importlib.resources import files
@@ -16,6 +18,8 @@ from bgdata.errors import InputError
 
 # Part of words: Shih-Tzu, jack-o'-lantern.
 _WITHIN_WORDS = "'-"
+# Of these 1,000 names.
+_SOUNDS_LIKE_VOWEL = re.compile("[aeio]|u(?!ni)|hour")
 
 
 def plain_phrase(name: str) -> str:
@@ -48,6 +52,22 @@ def synset_prompt(wnid: str) -> tuple[str, ...]:
 
     Raises InputError for a wnid that is none of ImageNet's 1,000.
     """
+    return _names(wnid)[:2]
+
+
+def hypernyms_prompt(wnid: str) -> tuple[str, ...]:
+    """A synset as two of its hypernyms explain it: `("a tench, a type of cyprinid", "a tench, a type of cypriniform
+    fish")`.
+
+    The form is ForNet's (Nauen et al. 2025, "ForAug"). Raises InputError for a wnid that is none of ImageNet's 1,000.
+    """
+    name, *hypernyms = _names(wnid)
+    article = "an" if _SOUNDS_LIKE_VOWEL.match(name) else "a"
+    return tuple(f"{article} {name}, a type of {hypernym}" for hypernym in hypernyms)
+
+
+def _names(wnid: str) -> tuple[str, ...]:
+    """The names of a synset and of two hypernyms, the nearest first, in lower case."""
     try:
         return _table()[wnid]
     except KeyError:
@@ -65,4 +85,4 @@ def imagenet_wnids() -> tuple[str, ...]:
 @cache
 def _table() -> dict[str, tuple[str, ...]]:
     rows = csv.DictReader(files("bgdata").joinpath("synsets.csv").read_text().splitlines())
-    return {row["wnid"]: (row["name"].lower(), row["parent"].lower()) for row in rows}
+    return {row["wnid"]: tuple(row[column].lower() for column in ("name", "parent", "ancestor")) for row in rows}

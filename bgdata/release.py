@@ -81,25 +81,29 @@ class ReleaseSet:
         self.close()
 
 
-def read_tree(data: Path, names: Sequence[str]) -> dict[str, ReleaseSet]:
-    """The sets `names` of an unpacked release: in `data`, or in the only folder in it that holds any of them.
+def read_tree(data: Path, names: Sequence[str], *, optional: Sequence[str] = ()) -> dict[str, ReleaseSet]:
+    """The sets `names` of an unpacked release, and those of `optional` that are there: in `data`, or in the only folder
+    in it that holds any of `names`.
 
     Raises InputError where there is none, a set is missing or empty, or a folder cannot be read.
     """
     root = _find_root(data, names)
     check_complete(root, names, [name for name in names if (root / name).is_dir()])
-    return {name: _tree_set(root / name) for name in names}
+    there = [name for name in optional if _holds_images(root / name)]
+    return {name: _tree_set(root / name) for name in (*names, *there)}
 
 
-def read_archive(path: Path, names: Sequence[str]) -> dict[str, ReleaseSet]:
-    """The sets `names` of a packed release, in memory: one pass over the archive.
+def read_archive(path: Path, names: Sequence[str], *, optional: Sequence[str] = ()) -> dict[str, ReleaseSet]:
+    """The sets `names` of a packed release, and those of `optional` that are there, in memory: one pass over it.
 
     Raises InputError where it is no archive, cut short or broken, or lacks one of the sets.
     """
     contents: dict[tuple[str, ...], dict[str, dict[str, bytes]]] = {}
-    for member, data in iterate_members(path, keep=lambda name: _place(name, names) is not None):
-        root, name, file = _place(member, names) or ((), "", "")
+    asked = (*names, *optional)
+    for member, data in iterate_members(path, keep=lambda name: _place(name, asked) is not None):
+        root, name, file = _place(member, asked) or ((), "", "")
         contents.setdefault(root, {}).setdefault(name, {})[file] = data
+    contents = {root: sets for root, sets in contents.items() if not sets.keys().isdisjoint(names)}
     if len(contents) > 1:
         roots = ", ".join("/".join(root) or "its top" for root in sorted(contents)[:5])
         raise InputError(f"{path} holds {len(contents)} releases ({roots}): unpack it, and give the folder of one")
@@ -107,7 +111,8 @@ def read_archive(path: Path, names: Sequence[str]) -> dict[str, ReleaseSet]:
     if not found:
         raise InputError(f"{path} is no ImageNet-9 release: expected {_LAYOUT} of {', '.join(names)}, found none")
     check_complete(path, names, found)
-    return {name: _archive_set(path / name, found[name]) for name in names}
+    there = [name for name in optional if any(map(_is_image, found.get(name, ())))]
+    return {name: _archive_set(path / name, found[name]) for name in (*names, *there)}
 
 
 def check_complete(place: Path, wanted: Iterable[str], found: Iterable[str]) -> None:
@@ -127,6 +132,11 @@ def _find_root(data: Path, names: Sequence[str]) -> Path:
             return root
     found = ", ".join(path.name for path in inside[:5]) or "nothing"
     raise InputError(f"{data} is no ImageNet-9 release: expected {_LAYOUT} of {', '.join(names)}, found {found}")
+
+
+def _holds_images(folder: Path) -> bool:
+    files = (path for split in SPLITS for path in _files(folder / split))
+    return any(_is_image(path.relative_to(folder).as_posix()) for path in files)
 
 
 def _tree_set(folder: Path) -> ReleaseSet:

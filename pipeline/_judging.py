@@ -95,9 +95,11 @@ def check_door(arguments: argparse.Namespace) -> None:
             raise InputError(f"--{name} says nothing of a recipe, whose files have their places: leave it out")
 
 
-def open_data(arguments: argparse.Namespace, names: Iterable[str]) -> dict[str, ImageSource]:
-    """The sets of `--data` that are asked for, with images of `--split`."""
-    return open_sources(arguments.data, names, split=arguments.split)
+def open_data(
+    arguments: argparse.Namespace, names: Iterable[str], *, optional: Iterable[str] = ()
+) -> dict[str, ImageSource]:
+    """The sets of `--data` that are asked for, and those of `optional` that are there, with images of `--split`."""
+    return open_sources(arguments.data, names, split=arguments.split, optional=optional)
 
 
 def data_classes(arguments: argparse.Namespace, sources: Mapping[str, ImageSource]) -> ClassList:

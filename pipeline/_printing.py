@@ -1,6 +1,7 @@
 """The judges' results as people read them in a terminal."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 
@@ -34,9 +35,21 @@ def print_in9(score: Mapping[str, Any]) -> None:
     if "photos_missing" in score:
         missing = ", ".join(f"{name} lacks {count}" for name, count in score["photos_missing"].items())
         print(f"\nthe variants hold different photos ({missing}): gaps are of the photos that both variants have")
+    if "relative_foreground_sensitivity" in score:
+        _print_sensitivity(score["relative_foreground_sensitivity"])
     if score["bg_gap"] is not None:
         paired = score["bg_gap_paired"]
         print(f"\nBG-gap: {100 * score['bg_gap']:.1f} points (95 % interval {interval(paired['interval'])})")
+
+
+def _print_sensitivity(found: Mapping[str, Any]) -> None:
+    value = "none (both accuracies are 0 or 1)" if found["value"] is None else f"{found['value']:+.3f}"
+    foreground, background = (found[f"accuracy_noisy_{side}"] for side in ("foreground", "background"))
+    print(
+        f"\nrelative foreground sensitivity: {value} ({percent(foreground)} right with noise on the foreground, ",
+        end="",
+    )
+    print(f"{percent(background)} on the background; sigma {found['sigma']}, {found['trials']} trials)")
 
 
 def print_challenge(score: Mapping[str, Any]) -> None:
@@ -59,6 +72,56 @@ def print_challenge(score: Mapping[str, Any]) -> None:
     if score["photos_without_mask"]:
         print(f"{score['photos_without_mask']} photos have no mask and were left out, as the official evaluator does")
     _print_passed_over(score)
+
+
+def print_corruptions(score: Mapping[str, Any]) -> None:
+    """Print a score under corruptions: a table a region, what it comes to, and what it is of."""
+    clean = score["clean"]
+    for region, found in score["regions"].items():
+        cells, summary = found["corruptions"], found["summary"]
+        severities = sorted({severity for row in cells.values() for severity in row})
+        print(f"accuracy in % on corrupted photos ({region}), by severity\n")
+        print_table(
+            ["corruption", *severities, "mean"],
+            [
+                [name, *(_cell(row.get(severity)) for severity in severities), _cell_mean(row.values())]
+                for name, row in cells.items()
+            ],
+        )
+        print()
+        if clean is not None:
+            print(f"clean: {percent(clean['accuracy'])} (95 % interval {interval(clean['interval'])})")
+        _print_summary(summary)
+        print()
+    record = score["data_record"]
+    seed = "none" if record.get("seed") is None else record["seed"]
+    print(f"{score['images']} photos, split {score['split']}, source {score['source']}, seed {seed}", end="")
+    print(f", {record['encoding']}" if "encoding" in record else "")
+    _print_passed_over(score)
+
+
+def _print_summary(summary: Mapping[str, Any]) -> None:
+    if summary["mpc"] is not None:
+        ratio = (
+            "no rPC (clean accuracy is 0 or unknown)" if summary["rpc"] is None else f"rPC {percent(summary['rpc'])}"
+        )
+        print(f"mPC {percent(summary['mpc'])}, {ratio}, mean error {percent(summary['mean_error'])}", end="")
+        print("" if summary["ece"] is None else f", ECE {summary['ece']:.3f}")
+        mce = "no mCE" if summary["mce"] is None else f"mCE {percent(summary['mce'])}"
+        print(f"{mce}; normaliser: {summary['normaliser']}")
+    if summary["extra"] is not None:
+        extra = summary["extra"]
+        print(f"the further four, apart: mPC {percent(extra['mpc'])} over {extra['corruptions']}")
+    if not summary["complete"]:
+        print(f"of a part: {summary['cells']} of the fifteen's 75 cells; missing: {', '.join(summary['missing'])}")
+
+
+def _cell(cell: Mapping[str, Any] | None) -> str:
+    return "-" if cell is None else f"{100 * cell['accuracy']:.1f}"
+
+
+def _cell_mean(cells: Collection[Mapping[str, Any]]) -> str:
+    return f"{100 * fmean(cell['accuracy'] for cell in cells):.1f}"
 
 
 def percent(rate: float) -> str:

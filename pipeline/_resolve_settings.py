@@ -28,9 +28,12 @@ def resolve_settings(params: Params) -> dict[str, Any]:
         "segment": _segmenters(params, {params.segment.method}) | {"method": params.segment.method} | seed,
         "train_unet": {"unet": params.unet.model_dump(exclude={"train"}) if params.unet.train else None} | seed,
         "render": params.render.model_dump() | seed,
+        "evaluate": params.evaluate.model_dump() | seed,
         "challenge": params.challenge.model_dump() | seed,
         "saliency": params.saliency.model_dump() | seed,
-        "report": {"mix": list(params.mix), "source": source} | seed,
+        "corrupt": params.corruptions.model_dump() | {"images_per_shard": params.render.images_per_shard} | seed,
+        "corruptions": {"recipes": list(params.recipes)},
+        "report": {"mix": list(params.mix), "source": source, "corruptions": bool(params.corruptions.names)} | seed,
         "flow": {"recipes": [name for name, recipe in params.recipes.items() if recipe.flow is not None]} | seed,
     }
     resolved |= {f"weights-{name}": {"wanted": name in _wanted_weights(params)} for name in WEIGHTS}
@@ -62,6 +65,11 @@ def _check_named_classes(params: Params, classes: ClassList) -> None:
 def _class_list(params: Params) -> ClassList:
     if params.classes == IN9.name:
         return IN9
+    if params.classes != FOLDERS and not Path(params.classes).is_file():
+        raise InputError(
+            f"params.yaml: classes is {params.classes!r}, and there is no such file: expected {IN9.name}, {FOLDERS}, "
+            "or a CSV with the columns class,wnid"
+        )
     if params.classes != FOLDERS:
         return read_class_csv(Path(params.classes))
     if params.fetch.source in PUBLIC_LISTS:

@@ -40,7 +40,7 @@ def workspace(stage: str, *, settings: Any, inputs: Mapping[str, Path], outs: Ma
     except Timeout:
         raise InputError(f"another process is running {stage} in {folder}: wait for it to end, or stop it") from None
     with lock:
-        work = folder / _fingerprint(stage.partition("-")[0], settings, inputs)
+        work = folder / fingerprint(stage.partition("-")[0], settings, inputs)
         for stale in folder.iterdir():
             if stale.name.startswith(".gone-"):
                 shutil.rmtree(stale, ignore_errors=True)
@@ -59,7 +59,11 @@ def weights_manifests() -> dict[str, Path]:
     return {f"weights/{path.parent.name}": path for path in sorted(WEIGHTS.glob(f"*/{MANIFEST}"))}
 
 
-def _fingerprint(stage: str, settings: Any, inputs: Mapping[str, Path]) -> str:
+def fingerprint(stage: str, settings: Any, inputs: Mapping[str, Path]) -> str:
+    """What a stage's results are of, in 12 hexadecimal digits: its settings, its code, and the bytes of files.
+
+    Raises InputError where a file is missing.
+    """
     digest = hashlib.sha256(json.dumps([settings, Code().of(stage)], sort_keys=True).encode())
     for name, path in sorted(inputs.items()):
         if not path.is_file():

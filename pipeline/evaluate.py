@@ -7,10 +7,11 @@ Of a recipe of this pipeline (`python -m pipeline.evaluate RECIPE`, as the DVC s
 import argparse
 from typing import Any
 
-from bgdata.compose.variants import VARIANTS
+from bgdata.compose.variants import FG_MASK, VARIANTS
 from bgdata.sources import open_sources
 from models.classifiers.judged import Judged
 from models.evaluation.in9 import brief_score, in9_score, judge_variants, recorded_predictions
+from models.evaluation.sensitivity import open_masked_photos, sensitivity_score
 from pipeline._judging import (
     add_model_arguments,
     add_variants_argument,
@@ -24,7 +25,7 @@ from pipeline._judging import (
 )
 from pipeline._printing import print_in9
 from pipeline._recipes import SPLIT, judge_seeds, running_stage
-from pipeline._stage import SCORES, SETS, pixel_cache, run_stage, runtime
+from pipeline._stage import SCORES, SETS, pixel_cache, read_settings, run_stage, runtime
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -38,22 +39,31 @@ def main(arguments: argparse.Namespace) -> None:
 
 def judge_recipe(recipe: str) -> None:
     """Judge the checkpoint of each seed, then write `scores/in9/<recipe>.json`: the first's score, and all in brief."""
-    sources = open_sources(SETS, VARIANTS)
-    run = running_stage() | {"split": SPLIT, "workers": runtime()["workers"], "cache": pixel_cache()}
+    sources, settings = open_sources(SETS, (*VARIANTS, FG_MASK)), read_settings("evaluate")
+    run, reading = running_stage(), {"workers": runtime()["workers"], "cache": pixel_cache(), "split": SPLIT}
+    variants = {variant: sources[variant] for variant in VARIANTS}
+    per_class, seed = settings["sensitivity_per_class"], settings["seed"]
+    photos = open_masked_photos(sources, per_class=per_class, seed=seed, **reading)
 
     def judge(model: Judged, _: int) -> dict[str, Any]:
-        return in9_score(judge_variants(model, sources, **run), among_nine=False)
+        score = in9_score(judge_variants(model, variants, **run, **reading), among_nine=False)
+        return score | sensitivity_score(model, photos, seed=seed, workers=reading["workers"], **run)
 
     write_result(SCORES / "in9" / f"{recipe}.json", judge_seeds(recipe, sources, judge, brief_score))
 
 
 def judge_any(arguments: argparse.Namespace) -> None:
     """Judge, print, and write `--out`."""
-    run = running(arguments) | {"split": arguments.split, "workers": arguments.workers}
-    sources = open_data(arguments, arguments.variants)
+    run, reading = running(arguments), {"split": arguments.split, "workers": arguments.workers}
+    with_noise = "original" in arguments.variants and not arguments.no_sensitivity
+    sources = open_data(arguments, arguments.variants, optional=(FG_MASK,) if with_noise else ())
     model, record = read_model(arguments, data_classes(arguments, sources))
-    judgements = judge_variants(model, sources, **run)
-    score = birth(arguments, record, sources) | in9_score(judgements, among_nine=model.has_outside)
+    variants = {variant: sources[variant] for variant in arguments.variants}
+    judgements = judge_variants(model, variants, **run, **reading)
+    score = birth(arguments, record, variants) | in9_score(judgements, among_nine=model.has_outside)
+    if FG_MASK in sources:
+        photos = open_masked_photos(sources, per_class=None, seed=0, **reading)
+        score |= sensitivity_score(model, photos, seed=0, workers=arguments.workers, **run)
     write_result(arguments.out, score | {"predictions": recorded_predictions(judgements)})
     print_in9(score)
 
@@ -64,4 +74,9 @@ if __name__ == "__main__":
     )
     add_model_arguments(parser)
     add_variants_argument(parser)
+    parser.add_argument(
+        "--no-sensitivity",
+        action="store_true",
+        help="leave out the relative foreground sensitivity: six further passes over `original`, where there are masks",
+    )
     run_stage(main, parser)

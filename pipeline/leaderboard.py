@@ -13,15 +13,32 @@ from typing import Any
 from bgdata.errors import InputError
 from bgdata.shards import write_text_whole
 from bgdata.sources import open_sources
+from models.classifiers.judged import Judged
 from models.evaluation.challenge import SETS_READ
-from models.evaluation.recheck import compare_models, recheck_challenge, recheck_in9
-from models.evaluation.submissions import In9Result, read_json, read_results, read_submission
+from models.evaluation.recheck import compare_models, recheck_challenge, recheck_in9, recount_corruptions
+from models.evaluation.submissions import (
+    AnyResult,
+    ChallengeResult,
+    CorruptionsResult,
+    In9Result,
+    read_json,
+    read_results,
+    read_submission,
+)
 from pipeline._arguments import check_file, positive, seed
 from pipeline._judging import add_any_model_arguments, read_model, running
 from pipeline._stage import LEADERBOARD, run_stage
 from pipeline.report.leaderboard import read_leaderboard, render_markdown
 
 PAGE = Path("LEADERBOARD.md")
+# Whose results a submission may hold, by its key and the argument of `submit`.
+_JUDGES = ("in9", "challenge", "corruptions")
+# What `check` says of each.
+_CHECKED = {
+    In9Result: "the variants",
+    ChallengeResult: "the challenge",
+    CorruptionsResult: "the sums of the corruptions",
+}
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -38,7 +55,7 @@ def write_page(_: argparse.Namespace) -> None:
 
 def submit(arguments: argparse.Namespace) -> None:
     """Put the judges' results and what people want to know of the model into one file."""
-    results = {key: read_json(path) for key in ("in9", "challenge") if (path := getattr(arguments, key))}
+    results = {key: read_json(path) for key in _JUDGES if (path := getattr(arguments, key))}
     for result in results.values():
         result.pop("background_rates", None)  # of `challenge --full`: large, and not shown
     content = {"name": arguments.name, "link": arguments.link, "trained_on": arguments.trained_on, **results}
@@ -67,19 +84,24 @@ def check(arguments: argparse.Namespace) -> None:
     model, record = read_model(arguments, results[0].classes)
     differences = []
     for result in results:
-        differences += compare_models(result.model, record)
-        if isinstance(result, In9Result):
-            sources = open_sources(arguments.data, result.variants, split=result.split)
-            differences += recheck_in9(model, sources, result, sample=arguments.photos, **how)
-        else:
-            sources = open_sources(arguments.data, SETS_READ, split=result.split)
-            differences += recheck_challenge(model, sources, result, sample=arguments.foregrounds, **how)
+        differences += compare_models(result.model, record) + _recheck(model, result, arguments, how)
     for difference in dict.fromkeys(differences):
         print(difference)
     if differences:
         raise InputError(f"{arguments.result} differs from what was computed again, as listed above")
-    judges = " and ".join("the variants" if isinstance(result, In9Result) else "the challenge" for result in results)
+    judges = " and ".join(_CHECKED[type(result)] for result in results)
     print(f"{arguments.result}: {judges}: all that was computed again is as recorded (seed {arguments.seed})")
+
+
+def _recheck(model: Judged, result: AnyResult, arguments: argparse.Namespace, how: dict[str, Any]) -> list[str]:
+    """Where a result differs from its own sums, and from a seeded part that the model is shown again."""
+    if isinstance(result, CorruptionsResult):
+        return recount_corruptions(result)
+    if isinstance(result, In9Result):
+        sources = open_sources(arguments.data, result.variants, split=result.split)
+        return recheck_in9(model, sources, result, sample=arguments.photos, **how)
+    sources = open_sources(arguments.data, SETS_READ, split=result.split)
+    return recheck_challenge(model, sources, result, sample=arguments.foregrounds, **how)
 
 
 if __name__ == "__main__":
@@ -93,6 +115,7 @@ if __name__ == "__main__":
     making.add_argument("--trained-on", required=True, help="what it was trained on")
     making.add_argument("--in9", type=Path, help="what `pipeline.evaluate --out` (or probe's) wrote")
     making.add_argument("--challenge", type=Path, help="what `pipeline.challenge --out` wrote")
+    making.add_argument("--corruptions", type=Path, help="what `pipeline.corruptions --out` wrote")
     making.add_argument("--out", type=Path, help=f"default: {LEADERBOARD}/<name>.json")
     checking = tasks.add_parser("check", help="compute a seeded part of a result again")
     checking.add_argument("result", type=Path, help="a submission, or what a judge's --out wrote")

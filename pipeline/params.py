@@ -5,12 +5,13 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field, StringConstraints, model_validator
 
 from bgdata.compose.settings import MixSettings, RenderSettings
+from bgdata.corrupt.settings import CorruptionSettings
 from bgdata.fetch.settings import HuggingFaceSettings
 from bgdata.ingest.settings import IngestSettings
 from bgdata.settings import Settings
 from bgdata.synthetic.settings import SyntheticSettings
 from models.digits.settings import DigitsSettings
-from models.evaluation.settings import ChallengeSettings, SaliencySettings
+from models.evaluation.settings import ChallengeSettings, EvaluateSettings, SaliencySettings
 from models.segmenters.settings import DetectorName, Method, SamName, SegmentSettings
 from models.training.settings import INIT, RecipeSettings, TrainSettings
 from models.unet.settings import UNetSettings
@@ -92,8 +93,10 @@ class Params(Settings):
     render: RenderSettings
     mix: dict[Literal["mixup", "cutmix"], MixSettings]
     train: TrainSettings
+    evaluate: EvaluateSettings
     challenge: ChallengeSettings
     saliency: SaliencySettings
+    corruptions: CorruptionSettings
     digits: DigitsSettings
     recipes: dict[RecipeName, RecipeSettings]
 

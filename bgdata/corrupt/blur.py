@@ -21,10 +21,10 @@ DEFOCUS_DISCS = ((3, 0.1), (4, 0.5), (6, 0.5), (8, 0.5), (10, 0.5))
 # Sigma of both blurs, how far a pixel may come from, and how often.
 GLASS_PANES = ((0.7, 1, 2), (0.9, 2, 1), (1.0, 2, 3), (1.1, 3, 2), (1.5, 4, 2))
 # Radius and sigma of the trail.
-MOTION_TRAILS = ((10, 3), (15, 5), (15, 8), (15, 12), (20, 15))
+MOTION_TRAILS = ((10, 3.0), (15, 5.0), (15, 8.0), (15, 12.0), (20, 15.0))
 # Up to which factor (exclusive) and in which steps the image is enlarged.
 ZOOM_RANGES = ((1.11, 0.01), (1.16, 0.01), (1.21, 0.02), (1.26, 0.02), (1.31, 0.03))
-GAUSSIAN_SIGMAS = (1, 2, 3, 4, 6)
+GAUSSIAN_SIGMAS = (1.0, 2.0, 3.0, 4.0, 6.0)
 LEVELS = np.arange(256, dtype=np.uint8)
 # Two ways to sum grey levels in float64 differ by less; a neighbour of another level makes more, whatever its weight.
 ROUNDING = 1e-12
@@ -118,9 +118,8 @@ def gaussian_blur(
 def _disc(radius: int, sigma: float) -> Float32[np.ndarray, "k k"]:
     """A disc of weights, its edge smoothed; within 17 x 17 where it has room."""
     reach = max(8, radius)
-    away = np.arange(-reach, reach + 1)
-    disc = np.hypot(*np.meshgrid(away, away)) <= radius
-    kernel = disc.astype(np.float32)
+    squares = np.arange(-reach, reach + 1) ** 2
+    kernel = (squares[:, None] + squares <= radius**2).astype(np.float32)
     kernel /= kernel.sum()
     size = 3 if radius <= 8 else 5
     return cv2.GaussianBlur(kernel, (size, size), sigmaX=sigma)
@@ -207,4 +206,4 @@ def _truncated(blurred: Float64[np.ndarray, "h w 3"], flat: Float64[np.ndarray, 
     blurred -= levels
     is_whole = blurred < 2 * ROUNDING
     lost = LEVELS - flat.astype(np.uint8)
-    return levels - (cv2.LUT(levels, lost) & is_whole)
+    return levels - np.multiply(cv2.LUT(levels, lost), is_whole)

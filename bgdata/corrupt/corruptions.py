@@ -4,20 +4,22 @@ Source: Hendrycks and Dietterich 2019 (ImageNet-C), as Michaelis et al. 2019 (im
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, UInt8
 
 from bgdata.corrupt import blur, digital, noise, weather
+from bgdata.corrupt.names import EXTRA_NAMES, STANDARD_NAMES
+from bgdata.corrupt.names import REGIONS as REGIONS
+from bgdata.corrupt.names import SEVERITIES as SEVERITIES
+from bgdata.corrupt.names import Corruption as Corruption
 from bgdata.errors import InputError
 from bgdata.randomness import image_generator
 
 # An image, a severity and where random numbers come from, in; the corrupted image out.
 Algorithm = Callable[[UInt8[np.ndarray, "h w 3"], int, np.random.Generator], UInt8[np.ndarray, "h w 3"]]
 
-# The fifteen that mPC and mCE are over, in the published order.
-STANDARD: dict[str, Algorithm] = {
+_ALGORITHMS: dict[str, Algorithm] = {
     "gaussian_noise": noise.gaussian_noise,
     "shot_noise": noise.shot_noise,
     "impulse_noise": noise.impulse_noise,
@@ -33,46 +35,17 @@ STANDARD: dict[str, Algorithm] = {
     "elastic_transform": digital.elastic_transform,
     "pixelate": digital.pixelate,
     "jpeg_compression": digital.jpeg_compression,
-}
-# Four that were held out to tune on; they count apart.
-EXTRA: dict[str, Algorithm] = {
     "speckle_noise": noise.speckle_noise,
     "gaussian_blur": blur.gaussian_blur,
     "spatter": weather.spatter,
     "saturate": digital.saturate,
 }
+# In the published order.
+STANDARD = {name: _ALGORITHMS[name] for name in STANDARD_NAMES}
+EXTRA = {name: _ALGORITHMS[name] for name in EXTRA_NAMES}
 CORRUPTIONS = STANDARD | EXTRA
-SEVERITIES = (1, 2, 3, 4, 5)
-# What of a photo is corrupted.
-REGIONS = ("whole", "foreground", "background")
 # Smaller images have no room for what some corruptions do.
 SMALLEST = 32
-
-
-@dataclass(frozen=True, order=True)
-class Corruption:
-    """One corruption at one severity, on the whole photo or on a part of it.
-
-    Raises InputError where there is no such corruption, severity or region.
-    """
-
-    name: str
-    severity: int
-    region: str = "whole"
-
-    def __post_init__(self) -> None:
-        for value, known, what in (
-            (self.name, tuple(CORRUPTIONS), "corruption"),
-            (self.severity, SEVERITIES, "severity"),
-            (self.region, REGIONS, "region"),
-        ):
-            if value not in known:
-                raise InputError(f"{value!r} is no {what}: give one of {', '.join(map(str, known))}")
-
-    @property
-    def folder(self) -> str:
-        """Where its images lie in a folder of corrupted sets: `<region>/<corruption>/<severity>`."""
-        return f"{self.region}/{self.name}/{self.severity}"
 
 
 def corrupt_image(

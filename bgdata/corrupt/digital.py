@@ -3,6 +3,9 @@
 Source: Hendrycks and Dietterich 2019 (ImageNet-C), as imagecorruptions 1.1.5 (Michaelis et al. 2019) applies them to
 any size. Each is equal to that package's, to the grey level, when it is given the package's random numbers. Entries of
 the tables are severities 1 to 5. Results are cut to uint8, not rounded, as there.
+
+The published files of ImageNet-C were made at 224 x 224 by code of the same tables (make_imagenet_c.py of
+hendrycks/robustness) and saved as JPEG of quality 85. Where that code differs beyond its size, the docstring says so.
 """
 
 from io import BytesIO
@@ -12,9 +15,9 @@ import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 from PIL import Image as Pillow
 from scipy.ndimage import gaussian_filter
-from scipy.sparse import csr_array
 
 from bgdata.corrupt.hsv import change_hsv
+from bgdata.io import decode_image
 
 # The contrast that is left.
 CONTRAST = (0.4, 0.3, 0.2, 0.1, 0.05)
@@ -43,8 +46,8 @@ def contrast(image: Image, severity: int, rng: np.random.Generator) -> Image:  #
 def elastic_transform(image: Image, severity: int, rng: np.random.Generator) -> Image:
     """Pixels moved by smoothed noise, interpolated linearly; draws all moves along x, then along y. Table: ELASTIC.
 
-    Quirks kept: both moves are measured in heights; the image is float32, its interpolation float64. Differs from the
-    published files, whose images went through an affine map first.
+    Quirks kept: both moves are measured in heights; moves and image are float32, the interpolation is float64. The
+    published files have a table of their own, with a random affine map before; their severity 3 is milder than 2.
     """
     height, width = image.shape[:2]
     reach = height * 0.005
@@ -64,38 +67,45 @@ def move_pixels(
 ) -> Float32[np.ndarray, "h w 3"]:
     """Each pixel from a place between four others, `down` and `right` of its own: c b a | a b c | c b a at the edges.
 
-    That is the pixels times a sparse matrix with four weights a row. OpenCV's `remap` knows 32 places between two
-    pixels: grey levels would differ.
+    Interpolated in float64. OpenCV's `remap` is no choice: it knows 32 places between two pixels, so that grey levels
+    would differ.
     """
     height, width = image.shape[:2]
     reach = int(max(np.abs(down).max(), np.abs(right).max())) + 2
     padded = cv2.copyMakeBorder(image, reach, reach, reach, reach, cv2.BORDER_REFLECT)
-    pixels, stride = padded.reshape(-1, 3).astype(np.float64), padded.shape[1]
+    stride = padded.shape[1]
+    channels = [channel.astype(np.float64).ravel() for channel in cv2.split(padded)]
     moved = np.empty_like(image)
-    # Strips whose matrices stay in the cache.
+    # In strips, so that what is between stays in the cache.
     for rows in np.array_split(np.arange(height), -(-image.size // 24_000)):
         strip = slice(rows[0], rows[-1] + 1)
         y, x = rows[:, None] + reach + down[strip], np.arange(reach, reach + width) + right[strip]
-        moved[strip] = (_interpolation(y, x, stride, len(pixels)) @ pixels).reshape(-1, width, 3)
+        top, left = np.floor(y), np.floor(x)
+        below, beside = y - top, x - left
+        first = (top * stride + left).astype(np.intp)
+        corners = (first, first + 1, first + stride, first + stride + 1)
+        for number, channel in enumerate(channels):
+            upper_left, upper_right, lower_left, lower_right = (channel.take(corner) for corner in corners)
+            upper = _between(upper_left, upper_right, beside)
+            moved[strip, :, number] = _between(upper, _between(lower_left, lower_right, beside), below)
     return moved
 
 
-def _interpolation(y: Float64[np.ndarray, "h w"], x: Float64[np.ndarray, "h w"], stride: int, count: int) -> csr_array:
-    """The matrix that takes `count` pixels, `stride` a row, to the places (y, x) between them."""
-    top, left = np.floor(y), np.floor(x)
-    below, beside = y - top, x - left
-    weights = np.empty((y.size, 4))
-    for column, weight in enumerate(
-        ((1 - below) * (1 - beside), (1 - below) * beside, below * (1 - beside), below * beside)
-    ):
-        weights[:, column] = weight.ravel()
-    places = (top * stride + left).astype(np.int32).reshape(-1, 1) + np.array([0, 1, stride, stride + 1], np.int32)
-    starts = np.arange(0, places.size + 1, 4, dtype=np.int32)
-    return csr_array((weights.ravel(), places.ravel(), starts), shape=(y.size, count))
+def _between(
+    one: Float64[np.ndarray, "h w"], other: Float64[np.ndarray, "h w"], share: Float64[np.ndarray, "h w"]
+) -> Float64[np.ndarray, "h w"]:
+    """`share` of the way from one to the other; `other` is overwritten."""
+    other -= one
+    other *= share
+    other += one
+    return other
 
 
 def pixelate(image: Image, severity: int, rng: np.random.Generator) -> Image:  # noqa: ARG001 # as all others
-    """Shrunk by Pillow's BOX filter, enlarged by its NEAREST. Draws nothing. Table: PIXELATE."""
+    """Shrunk by Pillow's BOX filter, enlarged by its NEAREST. Draws nothing. Table: PIXELATE.
+
+    The published code enlarges by BOX, too: at 224 x 224 that gives the same pixels.
+    """
     height, width = image.shape[:2]
     kept = PIXELATE[severity - 1]
     small = Pillow.fromarray(image).resize((int(width * kept), int(height * kept)), Pillow.Resampling.BOX)
@@ -103,16 +113,19 @@ def pixelate(image: Image, severity: int, rng: np.random.Generator) -> Image:  #
 
 
 def jpeg_compression(image: Image, severity: int, rng: np.random.Generator) -> Image:  # noqa: ARG001 # as all others
-    """Written as a JPEG by Pillow with its defaults (4:2:0) and read again. Draws nothing. Table: JPEG."""
+    """Written as a JPEG by Pillow with its defaults (4:2:0) and read again. Draws nothing. Table: JPEG.
+
+    OpenCV reads it: by libjpeg-turbo as Pillow does, to the same pixels in two thirds of the time.
+    """
     written = BytesIO()
     Pillow.fromarray(image).save(written, "JPEG", quality=JPEG[severity - 1])
-    return np.array(Pillow.open(written))
+    return decode_image(written.getvalue())
 
 
 def saturate(image: Image, severity: int, rng: np.random.Generator) -> Image:  # noqa: ARG001 # as all others
-    """The saturation of HSV lowered (severities 1 and 2) or raised (3 to 5). Draws nothing. Table: SATURATE.
+    """The saturation of HSV lowered (severities 1 and 2) or raised (3 to 5), by scikit-image's conversions.
 
-    Quirk kept: severities 4 and 5 give grey pixels a saturation, too: they turn red.
+    Draws nothing. Table: SATURATE. Quirk kept: severities 4 and 5 give grey pixels a saturation, too: they turn red.
     """
     factor, raised = SATURATE[severity - 1]
     return change_hsv(image, lambda value, saturation: (value, np.clip(saturation * factor + raised, 0, 1)))

@@ -76,7 +76,7 @@ def draw_picture(number: int) -> UInt8[np.ndarray, "400 600 3"]:
         tone -= style.creases * np.abs(_clouds(rng, cells=16)) + style.creases / 3 * np.abs(_clouds(rng, cells=48))
     grain = cv2.GaussianBlur(rng.standard_normal((HEIGHT, WIDTH), np.float32), (0, 0), 0.7)
     tone = tone + 2 * style.grain * grain
-    tone += style.relief * (tone - cv2.blur(tone, (3, 3), anchor=(2, 2)))
+    tone = tone + style.relief * (tone - cv2.blur(tone, (3, 3), anchor=(2, 2)))
     return _coloured(style.mean + style.spread * (tone - tone.mean()) / tone.std(), style)
 
 
@@ -85,7 +85,7 @@ def _clouds(rng: np.random.Generator, *, cells: int) -> Float32[np.ndarray, "h w
     clouds = np.zeros((HEIGHT, WIDTH), np.float32)
     for finer in (1, 2, 4, 8):
         noise = rng.standard_normal((cells * finer, cells * finer * WIDTH // HEIGHT), np.float32)
-        clouds += cv2.resize(noise, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC) / finer**0.8
+        clouds += np.asarray(cv2.resize(noise, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC), np.float32) / finer**0.8
     return (clouds - clouds.mean()) / clouds.std()
 
 

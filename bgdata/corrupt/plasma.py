@@ -3,8 +3,8 @@
 import numpy as np
 from jaxtyping import Float32
 
-# A point differs from the mean of its neighbours by up to this, squared, at the first step.
-_ROUGHNESS = 100.0
+# Of the first step: a point differs from the mean of its neighbours by up to its square.
+_AMPLITUDE = 100.0
 
 Grid = Float32[np.ndarray, "n n"]
 
@@ -13,14 +13,14 @@ def draw_plasma(size: int, *, decay: float, rng: np.random.Generator) -> Float32
     """A square map in [0, 1] that continues over its edges; `size` is a power of two.
 
     Each step halves the grid: a point in the middle of each square, then one in the middle of each diamond, is the mean
-    of its four neighbours plus noise that shrinks `decay`-fold a step.
+    of its four neighbours plus noise within an amplitude squared, which shrinks `decay`-fold a step.
 
     Source: Fournier, Fussell and Carpenter 1982, in the order of `plasma_fractal` of imagecorruptions: it draws the
-    middles, then the points between left and right, then those between top and bottom. The noise is uniform
-    within (100 / decay^step)^2: the amplitude enters twice. Sums are float32, noise is float64.
+    middles, then the points between left and right, then those between top and bottom. Its quirks are kept: the
+    square, sums in float32 with noise in float64, and a first point of 0.
     """
     grid = np.zeros((1, 1), np.float32)
-    amplitude = _ROUGHNESS
+    amplitude = _AMPLITUDE
     while len(grid) < size:
         grid = _refined(grid, amplitude, rng)
         amplitude /= decay

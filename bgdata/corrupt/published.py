@@ -164,8 +164,9 @@ def _corruption_folders(folder: Path) -> Iterator[Path]:
 
 
 def _decoded_side(images: ClassFolders, row: Row) -> int:
+    data = images.read(row)
     try:
-        height, width, _ = decode_image(images.read(row), as_stored=True).shape
+        height, width, _ = decode_image(data, as_stored=True).shape
     except InputError as error:
         raise InputError(f"{images.place(row)}: {error}; unpack or download it again") from None
     if height != width:

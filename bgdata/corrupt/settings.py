@@ -5,10 +5,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from bgdata.corrupt.corruptions import CORRUPTIONS, STANDARD, Corruption
+from bgdata.corrupt.names import NAMES, STANDARD_NAMES, Corruption
 from bgdata.settings import Settings
 
-_WORDS = {"standard": list(STANDARD), "all": list(CORRUPTIONS)}
+_WORDS = {"standard": list(STANDARD_NAMES), "all": list(NAMES)}
 
 
 def _listed(names: Any) -> Any:
@@ -21,8 +21,8 @@ def _listed(names: Any) -> Any:
 
 
 def _known(name: str) -> str:
-    if name not in CORRUPTIONS:
-        raise ValueError(f"{name!r} is no corruption: give one of {', '.join(CORRUPTIONS)}")
+    if name not in NAMES:
+        raise ValueError(f"{name!r} is no corruption: give one of {', '.join(NAMES)}")
     return name
 
 

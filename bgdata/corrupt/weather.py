@@ -3,6 +3,9 @@
 Source: Hendrycks and Dietterich 2019 (ImageNet-C), as imagecorruptions 1.1.5 (Michaelis et al. 2019) applies them to
 any size. Each is equal to that package's, to the grey level, when it is given the package's random numbers, but for
 frost's pictures. Rows of the tables are severities 1 to 5. Results are cut to uint8, not rounded, as there.
+
+The published files of ImageNet-C were made at 224 x 224 by code of the same tables (make_imagenet_c.py of
+hendrycks/robustness) and saved as JPEG of quality 85. Where that code differs beyond its size, the docstring says so.
 """
 
 import cv2
@@ -50,7 +53,8 @@ def snow(image: Image, severity: int, rng: np.random.Generator) -> Image:
     """Flakes smeared by the wind over a whitened photo; draws the flakes, then the wind's angle. Table: SNOW.
 
     Quirks kept: every flake appears twice, the second time turned by half a circle; the layer of flakes has 256 levels;
-    the photo is float32 until they are added. Differs from the published files, whose smear is ImageMagick's.
+    the photo is float32 until they are added. The published files have ImageMagick's smear, and their flakes are cut
+    to 256 levels before it.
     """
     loc, scale, factor, threshold, radius, sigma, kept = SNOW[severity - 1]
     height, width = image.shape[:2]
@@ -58,24 +62,23 @@ def snow(image: Image, severity: int, rng: np.random.Generator) -> Image:
     flakes[flakes < threshold] = 0
     flakes = smear(np.clip(flakes, 0, 1), radius=radius, sigma=sigma, angle=rng.uniform(-135, -45))
     fallen = np.round(flakes[:height, :width] * 255).astype(np.uint8) / 255.0
-    twice = (fallen, fallen[::-1, ::-1])
     photo = image.astype(np.float32) / 255
     white = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY) * 1.5 + 0.5
-    return cv2.merge(
-        [
-            _cut(kept * channel + (1 - kept) * np.maximum(channel, white) + twice[0] + twice[1])
-            for channel in cv2.split(photo)
-        ]
-    )
+    channels = []
+    for channel in cv2.split(photo):
+        snowy = kept * channel + (1 - kept) * np.maximum(channel, white) + fallen
+        snowy += fallen[::-1, ::-1]
+        channels.append(_cut(snowy))
+    return cv2.merge(channels)
 
 
 def frost(image: Image, severity: int, rng: np.random.Generator) -> Image:
     """A crop of a picture of frost added to a darkened photo; draws which picture, then the crop. Table: FROST.
 
-    Differs from all others: the published code pastes five photographs of frost of unknown licence (imagecorruptions:
-    six, two of them alike); ours are drawn (`frost_pictures`), with about their brightness, contrast and colours.
-    Blend, scale and the order of the draws are the published ones, and so is a quirk: a picture is enlarged by a tenth
-    even where it is large enough.
+    Differs from all others: they paste photographs of frost of unknown licence (the published code the first five of
+    six, imagecorruptions all six, of which two are one); ours are five that are drawn (`frost_pictures`), of about
+    their brightness, contrast, colours and fineness. Weights and order of draws are the published ones. Quirk kept
+    from imagecorruptions: a picture is enlarged by a tenth even where it is large enough; the published code does not.
     """
     photo_share, frost_share = FROST[severity - 1]
     height, width = image.shape[:2]
@@ -105,7 +108,10 @@ def fog(image: Image, severity: int, rng: np.random.Generator) -> Image:
 
 
 def brightness(image: Image, severity: int, rng: np.random.Generator) -> Image:  # noqa: ARG001 # as all others
-    """The value of HSV raised, up to 1. Draws nothing. Table: BRIGHTNESS."""
+    """The value of HSV raised, up to 1, by scikit-image's conversions. Draws nothing. Table: BRIGHTNESS.
+
+    Quirk kept: hue and saturation stay, so channels grow in proportion, and colours keep their darkest channel at 0.
+    """
     raised = BRIGHTNESS[severity - 1]
     return change_hsv(image, lambda value, saturation: (np.clip(value + raised, 0, 1), saturation))
 
@@ -113,8 +119,9 @@ def brightness(image: Image, severity: int, rng: np.random.Generator) -> Image: 
 def spatter(image: Image, severity: int, rng: np.random.Generator) -> Image:
     """Drops of water (severities 1 to 3) or splashes of mud (4 and 5) on the lens. Table: SPATTER.
 
-    Quirk kept: the photo and the water are float32. Differs where no drop falls at all, as can happen to small photos:
-    the reference divides by zero and returns black, ours leaves the photo dry.
+    Quirks kept: photo and water are float32; the brightest drop has the full strength, however little water there is;
+    light falls from one side, the same in each photo. Differs where no drop falls at all, as can happen to small
+    photos: the reference divides by zero and returns black, ours leaves the photo dry.
     """
     loc, scale, blur, threshold, strength, is_mud = SPATTER[severity - 1]
     liquid = gaussian_filter(rng.normal(loc, scale, image.shape[:2]), blur, mode="nearest")

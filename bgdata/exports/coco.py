@@ -16,11 +16,11 @@ from bgdata.classes import ClassList
 from bgdata.compose.variants import FG_MASK, MIXED, VARIANTS
 from bgdata.errors import InputError
 from bgdata.exports.target import claim_folder, progress, write_member
+from bgdata.ingest.photos import PHOTOS
 from bgdata.io import decode_image, decode_mask
 from bgdata.masks.rle import encode_rle
 from bgdata.shards import SPLITS, ImageSet, Row, write_text_whole
 
-PHOTOS = "photos"
 _MASKS = "masks"
 # In the others the object is gone: their images go along without an annotation.
 _WITH_OBJECT = (PHOTOS, "original", "only_fg", *MIXED)

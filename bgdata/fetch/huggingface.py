@@ -20,7 +20,6 @@ from bgdata.errors import InputError
 from bgdata.fetch.download import fetch_file
 from bgdata.fetch.sources import RemoteFile
 from bgdata.ingest.ilsvrc import SOLUTION, IlsvrcTree
-from bgdata.labels import in9_label_by_wnid
 from bgdata.prompts import imagenet_wnids
 from bgdata.shards import write_csv, write_text_whole
 
@@ -39,15 +38,15 @@ _NAMED = 5
 def fetch_imagenet(
     root: Path,
     *,
+    wnids: Collection[str],
     downloads: Path,
     token: str | None,
-    wnids: Collection[str] | None = None,
     train_per_wnid: int | None = None,
     val_per_wnid: int | None = None,
     hub: str = HUB,
     mirror: str | None = None,
 ) -> IlsvrcTree:
-    """Write the photos of `wnids` (default: the 370 of ImageNet-9) into `root` as an ILSVRC tree without annotations.
+    """Write the photos of `wnids` into `root` as an ILSVRC tree without annotations.
 
     Of each wnid and split the first photos stay, up to the limit (None: all; 0: that split is left out). `downloads`
     holds the list of the shards and one shard at a time (0.5 GB). A killed run goes on: what is finished is noted in
@@ -56,7 +55,7 @@ def fetch_imagenet(
     Raises InputError where Hugging Face refuses (no licence, no token), a shard is damaged or of another form, a wnid
     has no photo, or `root` holds photos of another choice or origin.
     """
-    wanted = frozenset(in9_label_by_wnid() if wnids is None else wnids)
+    wanted = frozenset(wnids)
     limits = {"val": val_per_wnid, "train": train_per_wnid}
     _hold_choice(root, {"revision": REVISION, "wnids": sorted(wanted), "per_wnid": limits})
     tree = IlsvrcTree(home=root / "ILSVRC", solution=root / SOLUTION, masks=None)

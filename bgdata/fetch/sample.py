@@ -8,16 +8,13 @@ from bgdata.fetch.archives import iterate_members
 from bgdata.fetch.download import fetch_file
 from bgdata.fetch.sources import SOURCES
 from bgdata.foreign_images import IMAGE_ENDINGS
-from bgdata.labels import in9_label_by_wnid
 
 SOURCE = "imagenet_sample_images"
 _NAMED = 5
 
 
-def fetch_sample(
-    folder: Path, *, downloads: Path, mirror: str | None = None, wnids: Collection[str] | None = None
-) -> int:
-    """Put the sample's photos of `wnids` (default: the 370 of ImageNet-9) into the flat `folder`; returns how many.
+def fetch_sample(folder: Path, *, wnids: Collection[str], downloads: Path, mirror: str | None = None) -> int:
+    """Put the sample's photos of `wnids` into the flat `folder`; returns how many.
 
     The archive (about 110 MB) stays in `downloads`, so that a killed run goes on and another one fetches nothing.
 
@@ -25,7 +22,7 @@ def fetch_sample(
     """
     (remote,) = SOURCES[SOURCE]
     archive = fetch_file(remote, downloads, mirror=mirror)
-    wanted = set(in9_label_by_wnid() if wnids is None else wnids)
+    wanted = set(wnids)
     folder.mkdir(parents=True, exist_ok=True)
     found: list[str] = []
     for member, data in iterate_members(archive, keep=lambda member: _wnid(member) in wanted):

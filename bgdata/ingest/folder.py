@@ -1,7 +1,7 @@
 """Reads an ImageFolder tree: a folder of photos for each class, already split or not.
 
 train/<class>/**/*.jpg   val/ or test/<class>/**/*.jpg      split as it lies
-<class>/**/*.jpg                                            split by `val_share`, by (seed, id)
+<class>/**/*.jpg                                            split by `val_share`, by (seed, id); see `near_duplicates`
 masks/<path of the photo>.png                               optional: a photo's mask, with any image's ending
 boxes.csv (path,x0,y0,x1,y1)                                optional: boxes in pixels, x1 and y1 exclusive
 
@@ -20,7 +20,7 @@ from bgdata.errors import InputError
 from bgdata.foreign_images import IMAGE_ENDINGS
 from bgdata.geometry import Box
 from bgdata.hidden import is_hidden
-from bgdata.ingest.candidates import MASK_ENDINGS, Candidate, sort_candidates
+from bgdata.ingest.candidates import MASK_ENDINGS, Candidate, PhotoTree, sort_candidates
 from bgdata.randomness import image_generator
 from bgdata.text import read_table
 
@@ -60,6 +60,11 @@ class FolderTree:
     def other_files(self) -> tuple[Path, ...]:
         """The files that belong to no photo alone: the boxes."""
         return (self.home / BOXES,) if (self.home / BOXES).is_file() else ()
+
+
+def is_drawn(tree: PhotoTree) -> bool:
+    """Whether the photos' splits are drawn, as the tree has none."""
+    return isinstance(tree, FolderTree) and not tree.is_split
 
 
 def find_folder_tree(root: Path, classes: ClassList) -> FolderTree:

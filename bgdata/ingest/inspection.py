@@ -49,12 +49,12 @@ def inspect_candidates(
 
 def _fingerprint(chunk: Sequence[Candidate], settings: FilterSettings) -> str:
     # With sizes and times: a repaired photo must be read again.
-    states: list[Any] = [[path, *_state(path)] for one in chunk for path in (one.photo, one.annotation)]
+    states: list[Any] = [[path, *file_state(path)] for one in chunk for path in (one.photo, one.annotation)]
     states += [one.boxes for one in chunk if one.boxes is not None]
     return hashlib.sha256(json.dumps([settings.model_dump(), states]).encode()).hexdigest()[:24]
 
 
-def _state(path: str | None) -> tuple[int, int]:
+def file_state(path: str | None) -> tuple[int, int]:
     """A file's size and time of change (ns); zeros where there is none."""
     if path is None:
         return 0, 0

@@ -8,13 +8,14 @@ from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 from typing import Any
 
-from bgdata.classes import ClassList
 from bgdata.errors import InputError
 from bgdata.ingest import filters
 from bgdata.ingest.candidates import Candidate, PhotoTree, path_within
+from bgdata.ingest.class_counts import check_class_counts, short_classes
 from bgdata.ingest.filters import Finding, Found
 from bgdata.ingest.inspection import check_unreadable, digest_excluded, inspect_candidates
-from bgdata.ingest.settings import IngestSettings, PerClass
+from bgdata.ingest.near_duplicates import keep_near_duplicates_together
+from bgdata.ingest.settings import IngestSettings
 from bgdata.io import encode_mask, inspect_photo
 from bgdata.masks.given import UnusableMask, is_plain, read_given_mask
 from bgdata.parallel import run_tasks
@@ -61,6 +62,7 @@ def ingest_photos(
             f"such as n02085936_12, or official file names, one a line, got {unmatched} others, as {min(excluded)}; "
             "correct the file, or set ingest.exclude_ids to null"
         )
+    candidates, near_duplicates = keep_near_duplicates_together(tree, candidates, work, workers=workers)
     found = inspect_candidates(candidates, work / "inspected", settings=settings.filters, workers=workers)
     check_unreadable(found, settings.max_unreadable)
     found = digest_excluded(found, excluded)
@@ -69,7 +71,7 @@ def ingest_photos(
     reasons = filters.balance(found, reasons, per_class=settings.per_class, seed=seed)
     chosen = [one for one, reason in zip(found, reasons, strict=True) if reason is None]
     counts = Counter((candidate.split, candidate.label) for candidate, _ in chosen)
-    _check_classes(found, reasons, counts, tree.classes)
+    check_class_counts(found, reasons, counts, tree)
     drop_shards_of_another_choice(chosen, work, (PHOTOS, GIVEN_MASKS))
     _write_shards(chosen, tree, work, photos_per_shard=settings.photos_per_shard, workers=workers)
     rejected = [
@@ -80,68 +82,22 @@ def ingest_photos(
     notes = {
         "candidates": len(candidates),
         "rejected": write_rejected(work / PHOTOS, rejected),
-        "short_classes": _short_classes(counts, settings.per_class, tree.classes),
+        "short_classes": short_classes(counts, settings.per_class, tree.classes),
         "exclude_list": len(excluded),
         "exclude_unmatched": unmatched,
         "encoded_anew": sum(finding.encoded_anew for _, finding in chosen),
         "seed": seed,
         "settings": settings.model_dump(),
+        **near_duplicates,
     }
     finish_set(work / GIVEN_MASKS, classes=tree.classes, notes={"photos": len(chosen)})
     return finish_set(work / PHOTOS, classes=tree.classes, columns=COLUMNS, notes=notes)
 
 
-def _check_classes(
-    found: Sequence[Found], reasons: Sequence[str | None], counts: Counter[tuple[str, int]], classes: ClassList
-) -> None:
-    listed = {candidate.split for candidate, _ in found}
-    for split in [split for split in SPLITS if split in listed] or SPLITS:
-        for label, folder in enumerate(classes.folders):
-            if counts[split, label] < 2:
-                _refuse_class(split, label, folder, found, reasons)
-
-
-def _refuse_class(split: str, label: int, folder: str, found: Sequence[Found], reasons: Sequence[str | None]) -> None:
-    of_class = [
-        reason
-        for (candidate, _), reason in zip(found, reasons, strict=True)
-        if (candidate.split, candidate.label) == (split, label)
-    ]
-    words = ", ".join(f"{reason} {number}" for reason, number in Counter(filter(None, of_class)).most_common())
-    raise InputError(
-        f"class {folder} has {'a single photo' if None in of_class else 'no photo'} in {split} of "
-        f"{len(of_class)} listed (left out: {words or 'none'}): mixed_same needs a background of another photo of its "
-        f"class, so at least 2; {_remedy(of_class)}"
-    )
-
-
-def _remedy(reasons: Sequence[str | None]) -> str:
-    if "no_annotation" not in reasons:
-        return "add photos, or loosen ingest.filters"
-    return (
-        "add ImageNet's XML files, or set ingest.filters.require_box to false, and segment.method to one that needs no "
-        "box (given, grounded_sam, unet)"
-    )
-
-
-def _short_classes(
-    counts: Counter[tuple[str, int]], per_class: PerClass, classes: ClassList
-) -> dict[str, dict[str, int]]:
-    """The classes that have fewer photos than `per_class` asks for, with how many they have."""
-    limits = {"train": per_class.train or 0, "val": per_class.val or 0}
-    short = {
-        split: {
-            folder: counts[split, label] for label, folder in enumerate(classes.folders) if counts[split, label] < limit
-        }
-        for split, limit in limits.items()
-    }
-    return {split: classes for split, classes in short.items() if classes}
-
-
 def drop_shards_of_another_choice(chosen: Sequence[Found], work: Path, sets: Sequence[str]) -> None:
     """Remove sets that an earlier run wrote here of other photos: files of the tree may have been repaired since."""
-    # With the boxes: a repaired annotation changes a row, though not the photo.
-    lines = [[candidate.id, finding.digest, finding.box] for candidate, finding in chosen]
+    # With the boxes and the splits: a repaired annotation, or copy of a photo, changes a row, though not the photo.
+    lines = [[candidate.id, candidate.split, finding.digest, finding.box] for candidate, finding in chosen]
     digest = hashlib.sha256(json.dumps(lines).encode()).hexdigest()
     record = work / _CHOSEN
     if record.is_file() and record.read_text() == digest:

@@ -34,7 +34,9 @@ class IngestSettings(Settings):
         description="file with one photo id a line (official test ids) to leave out, or null"
     )
     val_share: float = Field(
-        gt=0, lt=1, description="share of the photos that become val, where a tree of class folders is not split"
+        gt=0,
+        lt=1,
+        description="share of the photos that become val, near-duplicates together, where a tree is not split",
     )
     max_unreadable: float = Field(ge=0, le=1, description="share of unreadable photos above which the stage fails")
     photos_per_shard: int = Field(ge=1)

@@ -70,12 +70,20 @@ class SheetRow:
 
 
 def draw_sheet(
-    rows: Sequence[SheetRow], *, title: str, columns: Sequence[str], legend: Mapping[str, Colour] = SEGMENTATION
+    rows: Sequence[SheetRow],
+    *,
+    title: str,
+    columns: Sequence[str],
+    legend: Mapping[str, Colour] = SEGMENTATION,
+    side: int = _CELL,
+    quality: int = _QUALITY,
 ) -> bytes:
-    """Draw the rows under the columns' names, as a JPEG; the same cells give the same bytes."""
-    width = _left(len(columns))
-    head = _head(title, columns, width, legend)
-    return encode_jpeg(np.concatenate([head, *(_band(row, width) for row in rows)]), _QUALITY)
+    """Draw the rows under the columns' names, each picture's longer side `side` pixels, as a JPEG of that quality;
+    the same cells give the same bytes.
+    """
+    width = _left(len(columns), side)
+    head = _head(title, columns, width, legend, side)
+    return encode_jpeg(np.concatenate([head, *(_band(row, width, side) for row in rows)]), quality)
 
 
 def draw_outline(image: UInt8[np.ndarray, "h w 3"], mask: Bool[np.ndarray, "_ _"]) -> None:
@@ -95,38 +103,40 @@ def _outline(mask: Bool[np.ndarray, "_ _"]) -> Sequence[np.ndarray]:
     return contours
 
 
-def _head(title: str, columns: Sequence[str], width: int, legend: Mapping[str, Colour]) -> UInt8[np.ndarray, "h w 3"]:
+def _head(
+    title: str, columns: Sequence[str], width: int, legend: Mapping[str, Colour], side: int
+) -> UInt8[np.ndarray, "h w 3"]:
     head = np.full((2 * _LINE + 2 * _GAP, width, 3), _PAPER, np.uint8)
     _write(head, title, (_GAP, _GAP), size=0.5)
     _write_legend(head, legend)
     for column, name in enumerate(columns):
-        _write(head, name, (_left(column), _GAP + _LINE))
+        _write(head, name, (_left(column, side), _GAP + _LINE))
     return head
 
 
 def _write_legend(head: UInt8[np.ndarray, "h w 3"], legend: Mapping[str, Colour]) -> None:
-    middle, step = _GAP + _LINE // 2, max(90, 36 + 8 * max(map(len, legend)))
+    middle, step = _GAP + _LINE // 2, max(90, 36 + 8 * max(map(len, legend), default=0))
     for place, (name, colour) in enumerate(legend.items()):
         x = head.shape[1] - step * (len(legend) - place)
         cv2.rectangle(head, (x, middle - 5), (x + 18, middle + 5), colour, cv2.FILLED)
         _write(head, name, (x + 24, _GAP))
 
 
-def _band(row: SheetRow, width: int) -> UInt8[np.ndarray, "h w 3"]:
-    pictures = [cell.draw(side=_CELL) for cell in row.cells]
+def _band(row: SheetRow, width: int, side: int) -> UInt8[np.ndarray, "h w 3"]:
+    pictures = [cell.draw(side=side) for cell in row.cells]
     tallest = max((picture.shape[0] for picture in pictures), default=0)
     band = np.full((_LINE + _GAP + tallest + _CAPTION, width, 3), _PAPER, np.uint8)
     _write(band, row.title, (_GAP, 0), size=0.5)
     for column, (cell, picture) in enumerate(zip(row.cells, pictures, strict=True)):
-        left, bottom = _left(column), _LINE + _GAP + picture.shape[0]
+        left, bottom = _left(column, side), _LINE + _GAP + picture.shape[0]
         band[_LINE + _GAP : bottom, left : left + picture.shape[1]] = picture
         for line, words in enumerate(cell.caption):
             _write(band, words, (left, bottom + line * _LINE))
     return band
 
 
-def _left(column: int) -> int:
-    return _GAP + column * (_CELL + _GAP)
+def _left(column: int, side: int) -> int:
+    return _GAP + column * (side + _GAP)
 
 
 def _write(image: UInt8[np.ndarray, "h w 3"], words: str, corner: tuple[int, int], *, size: float = 0.42) -> None:

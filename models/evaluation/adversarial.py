@@ -18,6 +18,7 @@ from models.evaluation.pairs import ChallengeData, Margins
 
 BACKGROUNDS = 3  # of each class
 FOREGROUNDS = 6  # at each end
+CLASSES = 20  # whose backgrounds are named, of a list that has more; a report shows fewer
 
 
 def choose_rated(data: ChallengeData, per_class: int | None, *, seed: int) -> Bool[np.ndarray, " n"]:
@@ -73,19 +74,31 @@ class AdversarialGallery:
     def record(self) -> dict[str, Any]:
         """`backgrounds`: the most fooling of each class; `robust` and `fragile`: the foregrounds that the fewest and
         the most backgrounds fool. Empty lists where no foreground was rated.
+
+        Of more than `CLASSES` classes, those whose backgrounds fool most; `classes_left_out` counts the others.
         """
         if not len(self._rows):
             return {"backgrounds": [], "robust": [], "fragile": []}
         order = np.argsort(self._fooled.mean(1), kind="stable")
+        most_fooling = {label: self._most_fooling(label) for label in np.unique(self._data.background_labels).tolist()}
+        worst = sorted(most_fooling, key=lambda label: (-self._mean_rate(label, most_fooling[label]), label))
+        left_out = worst[CLASSES:]
         return {
             "backgrounds": [
                 self._background(place, rank)
-                for label in range(len(self._data.class_list))
-                for rank, place in enumerate(self._most_fooling(label))
+                for label, places in most_fooling.items()
+                if label not in left_out
+                for rank, place in enumerate(places)
             ],
             "robust": [self._foreground(row) for row in order[:FOREGROUNDS]],
             "fragile": [self._foreground(row) for row in order[::-1][:FOREGROUNDS]],
+            **({"classes_left_out": len(left_out)} if left_out else {}),
         }
+
+    def _mean_rate(self, label: int, places: Int64[np.ndarray, " b"]) -> float:
+        """How often these backgrounds of a class fool foregrounds of others; 0 where there are none."""
+        others = self._data.labels[self._rows] != label
+        return float(self._fooled[np.ix_(others, places)].mean()) if others.any() else 0.0
 
     def _most_fooling(self, label: int) -> Int64[np.ndarray, " b"]:
         (places,) = np.nonzero(self._data.background_labels == label)

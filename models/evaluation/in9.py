@@ -157,12 +157,15 @@ def photos_missing(judgements: Mapping[str, Judgement]) -> dict[str, int]:
 
 
 def brief_score(score: Mapping[str, Any]) -> dict[str, Any]:
-    """What is kept of a score for each further seed: accuracy by variant, the BG-gap, the worst group."""
+    """What is kept of a score for each further seed: accuracy by variant, the BG-gap, the worst group, and where noise
+    was put on the photos, the relative foreground sensitivity.
+    """
     variants = {
         variant: {key: full[key] for key in ("accuracy", "correct", "count")}
         for variant, full in score["variants"].items()
     }
-    return {"variants": variants, "bg_gap": score["bg_gap"], "worst_group": score["worst_group"]}
+    noise = {key: score[key] for key in ("relative_foreground_sensitivity",) if key in score}
+    return {"variants": variants, "bg_gap": score["bg_gap"], "worst_group": score["worst_group"]} | noise
 
 
 def group_score(judgements: Mapping[str, Judgement]) -> dict[str, Any] | None:
@@ -183,9 +186,9 @@ def variant_score(judgement: Judgement, *, among_nine: bool) -> dict[str, Any]:
     the list. Of more than 50 classes it is a list of what occurs: `[true, predicted, count]` each.
     """
     count = len(judgement.class_list)
-    per_class = summary_by_class(judgement.correct, judgement.labels, _accuracy, classes=judgement.class_list)
+    per_class = summary_by_class(judgement.correct, judgement.labels, accuracy_summary, classes=judgement.class_list)
     worst = min(per_class, key=lambda folder: per_class[folder]["accuracy"])
-    score = _accuracy(judgement.correct) | {
+    score = accuracy_summary(judgement.correct) | {
         "per_class": per_class,
         "worst_class": {"class": worst, "accuracy": per_class[worst]["accuracy"]},
         "ece": expected_calibration_error(judgement.confidence, judgement.correct),
@@ -194,7 +197,7 @@ def variant_score(judgement: Judgement, *, among_nine: bool) -> dict[str, Any]:
         ),
     }
     if among_nine:
-        score["among_nine"] = _accuracy(judgement.among_nine == judgement.labels)
+        score["among_nine"] = accuracy_summary(judgement.among_nine == judgement.labels)
     return score
 
 
@@ -275,7 +278,8 @@ def _paired(first: Judgement, second: Judgement, column: str) -> tuple[np.ndarra
     return getattr(first, column)[left], getattr(second, column)[right]
 
 
-def _accuracy(correct: Bool[np.ndarray, " n"]) -> dict[str, Any]:
+def accuracy_summary(correct: Bool[np.ndarray, " n"]) -> dict[str, Any]:
+    """Accuracy with its 95 % interval, and what it was counted from."""
     hits, count = int(correct.sum()), len(correct)
     return {
         "accuracy": float(correct.mean()),

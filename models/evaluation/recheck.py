@@ -14,9 +14,12 @@ from bgdata.randomness import seeded_order
 from models.classifiers.judged import Judged
 from models.evaluation.accuracy import labels_of
 from models.evaluation.challenge import judge_foregrounds, open_challenge
+from models.evaluation.corruption_numbers import corruption_summary
+from models.evaluation.corruption_shapes import CellScore
 from models.evaluation.in9 import hash_ids, predict
-from models.evaluation.submissions import ChallengeResult, In9Result
+from models.evaluation.submissions import ChallengeResult, CorruptionsResult, In9Result
 
+_COMPARED = ("mpc", "rpc", "mean_error", "mce", "ece", "corruptions", "cells", "complete")  # of corruptions
 _NAMES = ("checkpoint",)  # a file may be called otherwise
 
 
@@ -122,6 +125,52 @@ def recheck_challenge(
         for photo, now in zip(part.ids, verdicts.vulnerable, strict=True)
         if bool(now) != recorded[photo]
     ]
+
+
+def recount_corruptions(result: CorruptionsResult) -> list[str]:
+    """Where a result of corruptions differs from its own cells, a sentence each: accuracies from their counts, and by
+    region what they come to. No image is read.
+    """
+    differences = []
+    for region, scores in result.regions.items():
+        cells = {name: {int(s): cell for s, cell in row.items()} for name, row in scores.corruptions.items()}
+        for name, row in cells.items():
+            differences += [
+                f"corruptions: {name} {severity} ({region}): {cell.correct} of {cell.count} photos of {result.images} "
+                f"is no accuracy of {cell.accuracy}"
+                for severity, cell in row.items()
+                if cell.count != result.images or not _is_close(cell.accuracy, cell.correct / cell.count)
+            ]
+        counted = corruption_summary(
+            _column(cells, "accuracy"),
+            clean=None if result.clean is None else result.clean.accuracy,
+            ece=_column(cells, "ece"),
+            region=region,
+        )
+        said = scores.summary.model_dump()
+        # mCE is counted again where it is relative to AlexNet's published errors, here as there.
+        compared = [key for key in _COMPARED if key != "mce" or said["normaliser"] == counted["normaliser"]]
+        pairs = [(key, said[key], counted[key]) for key in compared]
+        extra, again = said["extra"] or {}, counted["extra"] or {}
+        pairs += [(f"extra {key}", extra.get(key), again.get(key)) for key in ("mpc", "rpc")]
+        differences += [
+            f"corruptions: its own cells ({region}) give {key} {new}, it says {old}"
+            for key, old, new in pairs
+            if not _is_close(old, new)
+        ]
+    return differences
+
+
+def _column(cells: Mapping[str, Mapping[int, CellScore]], key: str) -> dict[str, dict[int, float]]:
+    """One number of each cell that has it."""
+    return {
+        name: {severity: value for severity, cell in row.items() if (value := getattr(cell, key)) is not None}
+        for name, row in cells.items()
+    }
+
+
+def _is_close(one: float | int | None, other: float | int | None) -> bool:
+    return one is other if one is None or other is None else bool(np.isclose(one, other, rtol=0, atol=1e-9))
 
 
 def _recorded_classes(result: In9Result, variant: str, ids: list[str]) -> np.ndarray:

@@ -15,6 +15,14 @@ class ChallengeSettings(Settings):
     )
 
 
+class EvaluateSettings(Settings):
+    """`evaluate`."""
+
+    sensitivity_per_class: int | None = Field(
+        ge=1, description="photos of each class, a seeded choice, that noise is put on; null: all of them"
+    )
+
+
 class SaliencySettings(Settings):
     """`saliency`."""
 

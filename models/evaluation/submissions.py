@@ -3,16 +3,15 @@
 import json
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bgdata.classes import ClassList, check_same, read_class_list
 from bgdata.compose.variants import VARIANTS
 from bgdata.errors import InputError
+from models.evaluation.corruption_shapes import CellScore, Count, Name, Rate, Region, RegionScores, Result
 
-Rate = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
 Kind = TypeVar("Kind", bound=BaseModel)
 
 
@@ -22,19 +21,12 @@ def _known(variant: str) -> str:
     return variant
 
 
-# Shown on pages: no line breaks or other control characters, and ImageNet-21k's classes at most.
-Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+# ImageNet-21k's classes at most.
 _CLASSES = 22_000
 _LONGEST = 5  # digits of a class's number
 
 
-class _Result(BaseModel):
-    """What is read of a result; it holds more."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-
-class ListRecord(_Result):
+class ListRecord(Result):
     """A list of classes as results hold it (`ClassList.to_record`)."""
 
     name: Name
@@ -47,8 +39,8 @@ class ListRecord(_Result):
         return self
 
 
-class _Judged(_Result):
-    """What both judges write."""
+class _Judged(Result):
+    """What all judges write."""
 
     model: dict[str, Any]
     command: str
@@ -61,7 +53,7 @@ class _Judged(_Result):
         return read_class_list(self.class_list and self.class_list.model_dump(), where="the result")
 
 
-class VariantScore(_Result):
+class VariantScore(Result):
     """The accuracy on one variant."""
 
     accuracy: Rate
@@ -69,7 +61,7 @@ class VariantScore(_Result):
     count: Count
 
 
-class Predictions(_Result):
+class Predictions(Result):
     """The class of each photo, in the order of the photos' ids: a digit each, or numbers with spaces between."""
 
     photos_sha256: str
@@ -86,11 +78,11 @@ class In9Result(_Judged):
     """What `pipeline.evaluate --out` or `pipeline.probe --out` wrote."""
 
     variants: dict[Annotated[str, AfterValidator(_known)], VariantScore] = Field(min_length=1)
-    predictions: dict[str, Predictions] = {}
+    predictions: dict[str, Predictions] = Field(default={})
     probe: dict[str, Any] | None = None
 
 
-class Verdict(_Result):
+class Verdict(Result):
     """One foreground's."""
 
     id: str
@@ -109,8 +101,31 @@ class ChallengeResult(_Judged):
     part: None = Field(default=None, description="a part of the foregrounds is no result")
 
 
+class CorruptionsResult(_Judged):
+    """What `pipeline.corruptions --out` wrote, of whole photos and perhaps of parts of them too."""
+
+    source: Literal["ours", "published"]
+    images: Count
+    clean: CellScore | None
+    regions: dict[Region, RegionScores]
+
+    @model_validator(mode="after")
+    def _has_whole_photos(self) -> "CorruptionsResult":
+        if "whole" not in self.regions:
+            raise ValueError("regions lacks whole: judge corruptions of whole photos too")
+        return self
+
+    @property
+    def whole(self) -> RegionScores:
+        """The scores under corruptions of whole photos."""
+        return self.regions["whole"]
+
+
+AnyResult = In9Result | ChallengeResult | CorruptionsResult
+
+
 class Submission(BaseModel):
-    """One file of the leaderboard's folder: who, and the results of one judge or both."""
+    """One file of the leaderboard's folder: who, and the results of one judge or several."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -119,12 +134,13 @@ class Submission(BaseModel):
     trained_on: str = Field(min_length=1, max_length=120)
     in9: In9Result | None = None
     challenge: ChallengeResult | None = None
+    corruptions: CorruptionsResult | None = None
 
     @model_validator(mode="after")
     def _holds_results(self) -> "Submission":
         if not self.results:
-            raise ValueError("in9 and challenge are both missing, expected what a judge's --out wrote")
-        check_same({"in9": self.results[0].classes, "challenge": self.results[-1].classes})
+            raise ValueError("in9, challenge and corruptions are all missing, expected what a judge's --out wrote")
+        check_same({name: result.classes for name, result in self._by_name.items()})
         return self
 
     @property
@@ -133,9 +149,14 @@ class Submission(BaseModel):
         return self.results[0].classes
 
     @property
-    def results(self) -> tuple[In9Result | ChallengeResult, ...]:
+    def results(self) -> tuple[AnyResult, ...]:
         """The results that are there."""
-        return tuple(result for result in (self.in9, self.challenge) if result is not None)
+        return tuple(self._by_name.values())
+
+    @property
+    def _by_name(self) -> dict[str, AnyResult]:
+        named = {"in9": self.in9, "challenge": self.challenge, "corruptions": self.corruptions}
+        return {name: result for name, result in named.items() if result is not None}
 
 
 def read_submission(path: Path) -> Submission:
@@ -146,7 +167,7 @@ def read_submission(path: Path) -> Submission:
     return _validated(Submission, read_json(path), path)
 
 
-def read_results(path: Path) -> tuple[In9Result | ChallengeResult, ...]:
+def read_results(path: Path) -> tuple[AnyResult, ...]:
     """The results in a submission, or the one that a judge's `--out` wrote.
 
     Raises InputError as `read_submission` does.
@@ -154,6 +175,8 @@ def read_results(path: Path) -> tuple[In9Result | ChallengeResult, ...]:
     content = read_json(path)
     if "variants" in content:
         return (_validated(In9Result, content, path),)
+    if "regions" in content:
+        return (_validated(CorruptionsResult, content, path),)
     if "foregrounds" in content:
         return (_validated(ChallengeResult, content, path),)
     return _validated(Submission, content, path).results

@@ -18,7 +18,7 @@ from bgdata.masks.clean import clean_mask
 from bgdata.masks.metrics import check_same_size
 from bgdata.masks.quality import reject_reason
 from bgdata.parallel import run_tasks
-from bgdata.prompts import class_prompt, synset_prompt
+from bgdata.prompts import class_prompt, hypernyms_prompt, synset_prompt
 from bgdata.shards import (
     ImageSet,
     Row,
@@ -183,8 +183,12 @@ def _decoded_ahead(photos: ImageSet, settings: SegmentJob, size: int) -> Iterato
 def _prompt(photo: Photo, photos: ImageSet, settings: SegmentJob) -> tuple[str, ...]:
     if settings.grounding_dino is None:
         return ()
-    by_synset = settings.grounding_dino.prompts == "synset"
-    return synset_prompt(photo.wnid) if by_synset else class_prompt(photos.classes, photo.label)
+    kind = settings.grounding_dino.prompts
+    if kind == "synset":
+        return synset_prompt(photo.wnid)
+    # Of a list's classes some have wnids, as folders of a tree that are named by them, and some have none.
+    by_hypernyms = kind == "hypernyms" and photo.wnid
+    return hypernyms_prompt(photo.wnid) if by_hypernyms else class_prompt(photos.classes, photo.label)
 
 
 def _detection_cells(detection: Detection) -> dict[str, Any]:

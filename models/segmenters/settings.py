@@ -27,8 +27,9 @@ class GroundingDinoSettings(Settings):
     """
 
     model: DetectorName
-    prompts: Literal["superclass", "synset"] = Field(
-        description="superclass: `dog`; synset: its English name and its WordNet parent, `basset` and `hound`"
+    prompts: Literal["superclass", "synset", "hypernyms"] = Field(
+        description="superclass: `dog`; synset: its English name and its WordNet parent, `basset` and `hound`; "
+        "hypernyms: `a basset, a type of hound`, and the same with the next hypernym; without a wnid the class's name"
     )
     box_threshold: float = Field(ge=0, le=1, description="least score of a box: its best match with any token")
     text_threshold: float = Field(ge=0, le=1, description="least match of a token to be part of the box's phrase")

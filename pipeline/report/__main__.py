@@ -1,11 +1,13 @@
-"""Write the report from the result files: report/index.html to read, metrics.json and three tables for `dvc`."""
+"""Write the report from the result files: report/index.html to read, metrics.json and four tables for `dvc`."""
 
 import argparse
 import json
 
 from bgdata.classes import check_same
 from bgdata.shards import write_csv, write_text_whole
-from pipeline._stage import LEADERBOARD, REPORT, RUNS, SCORES, SETS, read_settings, run_stage
+from pipeline._stage import CORRUPTED, LEADERBOARD, REPORT, RUNS, SCORES, SETS, read_settings, run_stage
+from pipeline.report.corruption_views import read_corruption_view
+from pipeline.report.corruptions import CORRUPTION_COLUMNS, corruption_rows
 from pipeline.report.digits import read_digits
 from pipeline.report.gallery import read_gallery
 from pipeline.report.inventory import read_inventory
@@ -17,11 +19,18 @@ from pipeline.report.sweep import SWEEP_COLUMNS, replacement_probabilities, swee
 
 
 def main(_: argparse.Namespace) -> None:
-    """Read all, then write the five files."""
+    """Read all, then write the six files."""
     settings = read_settings("report")
     mixed = tuple(settings["mix"])
     flows = [name for name, resolved in settings["recipes"].items() if resolved["recipe"]["flow"]]
-    results = read_results(SCORES, RUNS, recipes=list(settings["recipes"]), seeds=settings["seeds"], flows=flows)
+    results = read_results(
+        SCORES,
+        RUNS,
+        recipes=list(settings["recipes"]),
+        seeds=settings["seeds"],
+        flows=flows,
+        corrupted=settings["corruptions"],
+    )
     swept = list(sweep_rows(results, replacement_probabilities(settings["recipes"])))
     inventory = read_inventory(SETS, mixed=mixed)
     check_same({str(SCORES): results.classes, str(SETS): inventory.classes})
@@ -37,14 +46,23 @@ def main(_: argparse.Namespace) -> None:
         },
         seed=settings["seed"],
     )
+    corruptions = read_corruption_view(SETS, CORRUPTED, results)
     board, digits = read_leaderboard(LEADERBOARD), read_digits(SCORES)
     REPORT.mkdir(parents=True, exist_ok=True)
     write_text_whole(REPORT / "metrics.json", json.dumps(metrics(results), indent=1) + "\n")
     write_csv(REPORT / "in9.csv", IN9_COLUMNS, in9_rows(results))
     write_csv(REPORT / "history.csv", HISTORY_COLUMNS, history_rows(results))
     write_csv(REPORT / "p_sweep.csv", SWEEP_COLUMNS, swept)
+    write_csv(REPORT / "corruptions.csv", CORRUPTION_COLUMNS, corruption_rows(results.corruptions))
     page = render_page(
-        results, inventory, gallery, settings=settings, board=board, digits=digits, sweep=sweep_chart(swept)
+        results,
+        inventory,
+        gallery,
+        settings=settings,
+        board=board,
+        digits=digits,
+        sweep=sweep_chart(swept),
+        corruptions=corruptions,
     )
     write_text_whole(REPORT / "index.html", page)
     print(f"report: {REPORT / 'index.html'}")

@@ -13,7 +13,6 @@ from bgdata.compose.variants import FG_MASK
 from bgdata.io import decode_image, decode_mask
 from bgdata.shards import ImageSet
 from pipeline.report.pictures import image_uri, photo_uri
-from pipeline.report.words import outside
 
 _BEHIND, _PHOTOS = "only_bg_t", "original"
 SHOWN = 9  # classes whose backgrounds are shown
@@ -43,7 +42,7 @@ class Fooling:
         """What the example was taken for."""
         predicted = self.record["example"]["predicted"]
         known = predicted < len(self.classes)
-        return self.classes.names[predicted] if known else outside(len(self.classes))
+        return self.classes.names[predicted] if known else self.classes.outside
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ def read_adversaries(sets: Path, record: Mapping[str, Any]) -> Adversaries:
     """
     with ImageSet(sets / _PHOTOS, rows=()) as originals:
         classes = originals.classes
-    rated = len({row["label"] for row in record["backgrounds"]})
+    rated = len({row["label"] for row in record["backgrounds"]}) + record.get("classes_left_out", 0)
     shown = worst_classes(record["backgrounds"])
     record = {
         "backgrounds": [row for row in record["backgrounds"] if row["label"] in shown],

@@ -7,7 +7,7 @@ from typing import Any
 
 from bgdata.classes import ClassList
 from pipeline.report.numbers import Results
-from pipeline.report.words import VARIANT_MEANING, outside
+from pipeline.report.words import VARIANT_MEANING
 
 SHOWN = 12  # rows of a table of classes before the fold
 WHOLE = 20  # classes whose confusions are shown as a matrix
@@ -97,7 +97,7 @@ def _table(
 
 
 def _confusion(recipe: str, variant: str, counted: Sequence[Sequence[int]], classes: ClassList) -> Confusion:
-    columns = (*classes.names, outside(len(classes)))
+    columns = (*classes.names, classes.outside)
     if len(classes) <= WHOLE:
         width = max(map(len, counted), default=len(classes))
         return Confusion(recipe, variant, columns[:width], counted, (), 0)

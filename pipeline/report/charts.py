@@ -67,7 +67,7 @@ def curve_chart(results: Results, column: str, *, top: float | None = None) -> C
     epochs = [epoch for points in values.values() for epoch, _ in points]
     first, last = min(epochs), max(epochs)
     finite = [value for points in values.values() for _, value in points if math.isfinite(value)]
-    step = _round_step((top or max(finite, default=1.0)) / 4)
+    step = round_step((top or max(finite, default=1.0)) / 4)
     upper = top or step * max(math.ceil(max(finite, default=step) / step - 1e-9), 1)
 
     def place(epoch: int, value: float) -> tuple[float, float]:
@@ -80,6 +80,12 @@ def curve_chart(results: Results, column: str, *, top: float | None = None) -> C
         (round(100 - 100 * number * step / upper, 2), number * step) for number in range(round(upper / step) + 1)
     )
     return CurveChart(curves, ticks, (first, last))
+
+
+def round_step(least: float) -> float:
+    """The smallest of 1, 2, 2.5, 5 times a power of ten that is not less."""
+    power = 10.0 ** math.floor(math.log10(least)) if least > 0 else 1.0
+    return next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= least * (1 - 1e-9))
 
 
 def _curve(recipe: str, colour: int, points: Sequence[tuple[int, float]], place: Place) -> Curve:
@@ -97,8 +103,3 @@ def _curve(recipe: str, colour: int, points: Sequence[tuple[int, float]], place:
 
 def _values(rows: Sequence[Mapping[str, str]], column: str) -> list[tuple[int, float]]:
     return [(int(row["epoch"]), float(row[column] or "nan")) for row in rows]
-
-
-def _round_step(least: float) -> float:
-    power = 10.0 ** math.floor(math.log10(least)) if least > 0 else 1.0
-    return next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= least * (1 - 1e-9))

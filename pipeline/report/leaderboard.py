@@ -10,11 +10,12 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from bgdata.classes import ClassList
+from bgdata.classes import ClassList, in_words
 from bgdata.compose.variants import VARIANTS
 from bgdata.labels import IN9
 from models.evaluation.submissions import Submission, read_submission
-from pipeline.report.words import in_words
+from pipeline.report.corruption_board import CorruptionBoard, CorruptionEntry, corruption_board
+from pipeline.report.words import SOURCES
 
 # Photos in each variant of the official test release, and so foregrounds and backgrounds of its challenge.
 OFFICIAL_PHOTOS = 4050
@@ -51,13 +52,15 @@ class Entry:
 class Leaderboard:
     """The rows of each table, best challenge accuracy first, then best mixed_rand.
 
-    The first three tables are ImageNet-9's; `lists` holds a table for each other list of classes.
+    The first three tables are ImageNet-9's; `lists` holds a table for each other list of classes; corruptions have
+    tables of their own.
     """
 
     official: tuple[Entry, ...]
     matrix: tuple[Entry, ...]
     other: tuple[Entry, ...]
-    lists: tuple[tuple[Entry, ...], ...] = ()
+    lists: tuple[tuple[Entry, ...], ...]
+    corruptions: CorruptionBoard
 
     def of(self, classes: ClassList) -> tuple[Entry, ...]:
         """The rows that a page about these classes shows: ImageNet-9's official ones, or those of the list."""
@@ -66,9 +69,10 @@ class Leaderboard:
         return next((entries for entries in self.lists if entries[0].classes.same_as(classes)), ())
 
     @property
-    def submitted(self) -> tuple[Entry, ...]:
+    def submitted(self) -> tuple[Entry | CorruptionEntry, ...]:
         """The rows that came with a command."""
-        entries = (*self.official, *self.other, *chain.from_iterable(self.lists))
+        entries: list[Entry | CorruptionEntry] = [*self.official, *self.other, *chain.from_iterable(self.lists)]
+        entries += chain.from_iterable(self.corruptions.tables)
         return tuple(entry for entry in entries if entry.commands)
 
 
@@ -77,7 +81,8 @@ def read_leaderboard(folder: Path) -> Leaderboard:
 
     Raises InputError, naming the file and the key, where one is no submission.
     """
-    entries = [*read_published(), *(_submitted(read_submission(path)) for path in sorted(folder.glob("*.json")))]
+    submissions = [read_submission(path) for path in sorted(folder.glob("*.json"))]
+    entries = [*read_published(), *(_submitted(one) for one in submissions if one.in9 or one.challenge)]
 
     def table(name: str, classes: ClassList = IN9) -> tuple[Entry, ...]:
         found = (entry for entry in entries if entry.table == name and entry.classes.same_as(classes))
@@ -86,7 +91,11 @@ def read_leaderboard(folder: Path) -> Leaderboard:
     others = {entry.classes.digest: entry.classes for entry in entries if not entry.classes.same_as(IN9)}
     lists = sorted(others.values(), key=lambda classes: (classes.name, classes.digest))
     return Leaderboard(
-        table("official"), table("matrix"), table("other"), tuple(table("other", classes) for classes in lists)
+        table("official"),
+        table("matrix"),
+        table("other"),
+        tuple(table("other", classes) for classes in lists),
+        corruption_board((one, _origin(one.corruptions.model)) for one in submissions if one.corruptions),
     )
 
 
@@ -113,12 +122,13 @@ def render_markdown(board: Leaderboard) -> str:
     environment = Environment(
         loader=PackageLoader("pipeline.report"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"cell": _markdown_cell, "percent": _percent, "code": _markdown_code}
-    return environment.get_template("leaderboard.md.j2").render(board=board, variants=VARIANTS) + "\n"
+    environment.filters |= {"cell": _markdown_cell, "percent": _percent, "tenths": _tenths, "code": _markdown_code}
+    return environment.get_template("leaderboard.md.j2").render(board=board, variants=VARIANTS, sources=SOURCES) + "\n"
 
 
 def _submitted(submission: Submission) -> Entry:
     in9, challenge = submission.in9, submission.challenge
+    results = [result for result in (in9, challenge) if result]
     variants = in9.variants if in9 else {}
     counts = {score.count for score in variants.values()}
     counts |= {challenge.count, challenge.backgrounds} if challenge else set()
@@ -137,8 +147,8 @@ def _submitted(submission: Submission) -> Entry:
         citation="submitted",
         link=submission.link,
         note="; ".join(notes),
-        checkpoint="; ".join(dict.fromkeys(_origin(result.model) for result in submission.results)),
-        commands=tuple(result.command for result in submission.results),
+        checkpoint="; ".join(dict.fromkeys(_origin(result.model) for result in results)),
+        commands=tuple(result.command for result in results),
         classes=classes,
     )
 
@@ -160,6 +170,10 @@ def _rank(entry: Entry) -> tuple[bool, float, bool, float, str, str]:
 def _percent(fraction: float | None) -> str:
     """Two digits, as the finest published numbers have, the second only where it says something."""
     return "" if fraction is None else f"{round(100 * fraction, 2) + 0.0:.2f}".removesuffix("0")
+
+
+def _tenths(fraction: float | None) -> str:
+    return "" if fraction is None else f"{round(100 * fraction, 1) + 0.0:.1f}"
 
 
 def _markdown_cell(text: str) -> str:

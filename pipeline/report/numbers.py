@@ -1,15 +1,15 @@
 """The results of the recipes, and the report's tables made of them."""
 
 import math
-import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bgdata.classes import ClassList
 from bgdata.compose.variants import VARIANTS
+from pipeline.report.corruptions import CorruptionScores, corruption_metrics
 from pipeline.report.flow import FlowResult
-from pipeline.report.table import COLUMNS, Cell
+from pipeline.report.table import COLUMNS, SENSITIVITY, Cell
 
 # The recipe that others are compared with: plain training on the photos as they are.
 BASELINE = "original"
@@ -24,7 +24,8 @@ class Results:
     """What the judges and the training wrote: files by recipe, in the order of params.yaml.
 
     Rates are means over the seeds; what cannot be averaged (classes, pictures, histories) is the first seed's, as are
-    the flows (of the recipes that have one). `classes` is the one list that all were judged on.
+    the flows (of the recipes that have one). `corruptions` is empty where none were run. `classes` is the one list
+    that all were judged on.
     """
 
     recipes: tuple[str, ...]
@@ -36,6 +37,7 @@ class Results:
     segmentation: Mapping[str, Mapping[str, Any]]
     saliency: Mapping[str, Mapping[str, Any]]
     flow: Mapping[str, FlowResult]
+    corruptions: Mapping[str, CorruptionScores]
     classes: ClassList
 
     @property
@@ -49,13 +51,8 @@ class Results:
         return BASELINE if BASELINE in self.recipes else None
 
     def cell(self, recipe: str, column: str) -> Cell:
-        """A recipe's number of a column (COLUMNS): mean over the seeds, and their standard deviation."""
-        values = [value for value in self._by_seed(recipe, column) if value is not None]
-        if not values:
-            return Cell(None)
-        # A single value as it is: summing and dividing could change its last digit.
-        mean = values[0] if len(values) == 1 else statistics.fmean(values)
-        return Cell(mean, statistics.stdev(values) if len(values) > 1 else None)
+        """A recipe's number of a column (COLUMNS, SENSITIVITY): mean over the seeds, and their standard deviation."""
+        return Cell.of(self._by_seed(recipe, column))
 
     def _by_seed(self, recipe: str, column: str) -> list[float | None]:
         if column == "challenge_accuracy":
@@ -63,6 +60,8 @@ class Results:
         judged = self.in9[recipe]["seeds"]
         if column == "worst_group_accuracy":
             return [(seed["worst_group"] or {}).get("accuracy") for seed in judged]
+        if column == SENSITIVITY:
+            return [(seed.get(column) or {}).get("value") for seed in judged]
         if column == "bg_gap":
             return [seed[column] for seed in judged]
         return [seed["variants"][column]["accuracy"] for seed in judged]
@@ -78,6 +77,11 @@ class Results:
     def challenge_accuracy(self, recipe: str) -> float | None:
         """The share of foregrounds that no background fools; None where none was tried."""
         return self.cell(recipe, "challenge_accuracy").value
+
+    @property
+    def has_sensitivity(self) -> bool:
+        """Whether any recipe has a relative foreground sensitivity."""
+        return any(self.cell(recipe, SENSITIVITY).value is not None for recipe in self.recipes)
 
     @property
     def least_dependent(self) -> str:
@@ -102,10 +106,11 @@ class Results:
 def metrics(results: Results) -> dict[str, Any]:
     """The numbers that `dvc metrics` shows: fractions, nested by recipe; what is absent is left out.
 
-    Of several seeds `in9` holds the means, under the same keys as of one, and beside it there are their standard
-    deviations (`in9_std`) and how many there are (`seeds`).
+    Of several seeds `in9` and `corruptions` hold the means, under the same keys as of one, and beside them there are
+    their standard deviations (`in9_std`, `corruptions_std`) and how many there are (`seeds`).
     """
-    cells = {name: {column: results.cell(name, column) for column in COLUMNS} for name in results.recipes}
+    columns = (*COLUMNS, SENSITIVITY)
+    cells = {name: {column: results.cell(name, column) for column in columns} for name in results.recipes}
 
     def numbers(which: str) -> dict[str, dict[str, float]]:
         rows = {name: ((column, getattr(cell, which)) for column, cell in row.items()) for name, row in cells.items()}
@@ -123,6 +128,7 @@ def metrics(results: Results) -> dict[str, Any]:
         },
         "saliency": {name: _saliency_metrics(results.saliency[name]) for name in results.recipes},
         **flow,
+        **corruption_metrics(results.corruptions),
     }
 
 

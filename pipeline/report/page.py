@@ -12,13 +12,14 @@ from bgdata.compose.variants import FG_MASK
 from pipeline.report import words
 from pipeline.report.by_class import class_tables, confusions
 from pipeline.report.charts import accuracy_panels, curve_chart, recipe_colours
+from pipeline.report.corruption_views import CorruptionView
 from pipeline.report.digits import DigitResults
 from pipeline.report.gallery import Gallery
 from pipeline.report.inventory import Inventory, fewest
 from pipeline.report.leaderboard import Leaderboard
 from pipeline.report.numbers import Results, metrics
 from pipeline.report.sweep import SweepChart
-from pipeline.report.table import ABSENT, COLUMNS, percent, results_table, rounded, typeset
+from pipeline.report.table import ABSENT, COLUMNS, SENSITIVITY, percent, results_table, rounded, typeset
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ def render_page(
     board: Leaderboard,
     digits: DigitResults,
     sweep: SweepChart | None,
+    corruptions: CorruptionView | None,
 ) -> str:
     """The page as text; the same inputs give the same bytes.
 
@@ -65,6 +67,8 @@ def render_page(
             table=results_table(metrics(results)),
             columns=COLUMNS,
             sweep=sweep,
+            corruptions=corruptions,
+            sensitivity=SENSITIVITY,
             best=best_by_column(results),
             colours=recipe_colours(results),
             panels=accuracy_panels(results),
@@ -101,7 +105,7 @@ def best_by_column(results: Results) -> dict[str, float]:
     columns = [variant for _, kind, variants in words.GROUPS if kind != "background" for variant in variants]
     found = {
         column: [value for recipe in results.recipes if (value := results.cell(recipe, column).value)]
-        for column in (*columns, "challenge_accuracy", "worst_group_accuracy")
+        for column in (*columns, "challenge_accuracy", "worst_group_accuracy", SENSITIVITY)
     }
     best = {column: max(values) for column, values in found.items() if values}
     return best | {"bg_gap": results.bg_gap(results.least_dependent)}

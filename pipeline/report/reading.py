@@ -9,16 +9,27 @@ from typing import Any
 from bgdata.classes import ClassList, check_same, read_class_list
 from bgdata.compose.variants import VARIANTS
 from bgdata.errors import InputError
+from pipeline.report.corruptions import read_corruptions
 from pipeline.report.flow import read_flow
 from pipeline.report.numbers import HISTORY_COLUMNS, SEGMENTATION_SETS, Results
 
+# The stages that judge each recipe, and those that judge all of them in one go, by the kind of their scores.
+_STAGES = {"in9": "evaluate@{}", "challenge": "challenge@{}", "saliency": "saliency@{}"}
+_COMMON_STAGES = {"corruptions": "corruptions", "flow": "flow"}
+
 
 def read_results(
-    scores: Path, runs: Path, *, recipes: Sequence[str], seeds: Sequence[int], flows: Sequence[str] = ()
+    scores: Path,
+    runs: Path,
+    *,
+    recipes: Sequence[str],
+    seeds: Sequence[int],
+    flows: Sequence[str] = (),
+    corrupted: bool = False,
 ) -> Results:
     """Read the files of these recipes, and no others: files of recipes that are gone may still lie there.
 
-    `flows` are those of the recipes that have a flow.
+    `flows` are those of the recipes that have a flow; `corrupted` says whether recipes were judged under corruptions.
 
     Raises InputError, naming the file and what to run, where a file is missing, broken, of another recipe, lacks a
     seed, a variant or the challenge's gallery, where a judge judged another checkpoint than the one that training
@@ -31,16 +42,22 @@ def read_results(
     saliency = {name: _read_json(scores / "saliency" / f"{name}.json", f"saliency@{name}", name) for name in recipes}
     provenance = {name: _read_json(runs / name / "provenance.json", f"train@{name}") for name in recipes}
     flow = {name: read_flow(scores, name) for name in flows}
+    corruptions = read_corruptions(scores, recipes) if corrupted else {}
+    # The judges that judge each seed.
+    seeded: dict[str, Mapping[str, Any]] = {"in9": in9, "challenge": challenge}
+    if corrupted:
+        seeded["corruptions"] = {name: found.model_dump() for name, found in corruptions.items()}
     for name in recipes:
-        for kind, stage, files in (("in9", "evaluate", in9), ("challenge", "challenge", challenge)):
-            _check_seeds(scores / kind / f"{name}.json", files[name], seeds, f"{stage}@{name}")
+        for kind, files in seeded.items():
+            _check_seeds(
+                scores / kind / f"{name}.json", files[name], seeds, (_STAGES | _COMMON_STAGES)[kind].format(name)
+            )
         _check_variants(scores / "in9" / f"{name}.json", in9[name], name)
         _check_gallery(scores / "challenge" / f"{name}.json", challenge[name], name)
-        files = {"runs": provenance, "in9": in9, "challenge": challenge, "saliency": saliency}
-        judged = {kind: content[name] for kind, content in files.items()}
+        judged = {kind: files[name] for kind, files in ({"runs": provenance, "saliency": saliency} | seeded).items()}
         _check_checkpoints(name, judged | ({"flow": flow[name].model_dump()} if name in flow else {}))
         for number in range(1, len(seeds)):
-            judged = {"in9": in9[name]["seeds"][number], "challenge": challenge[name]["seeds"][number]}
+            judged = {kind: files[name]["seeds"][number] for kind, files in seeded.items()}
             trained = _read_json(runs / name / f"seed-{number}" / "provenance.json", f"train@{name}")
             _check_checkpoints(name, {"runs": trained} | judged)
     return Results(
@@ -53,7 +70,8 @@ def read_results(
         segmentation={name: _read_segmentation(scores, name) for name in SEGMENTATION_SETS},
         saliency=saliency,
         flow=flow,
-        classes=_read_classes(scores, {"in9": in9, "challenge": challenge, "saliency": saliency}),
+        corruptions=corruptions,
+        classes=_read_classes(scores, seeded | {"saliency": saliency}),
     )
 
 
@@ -128,7 +146,9 @@ def _check_checkpoints(recipe: str, files: Mapping[str, Mapping[str, Any]]) -> N
     judged = {name: str(content.get("checkpoint_sha256")) for name, content in files.items()}
     if len(set(judged.values())) > 1:
         of = ", ".join(f"{name} {digest[:12]}" for name, digest in judged.items())
+        stages = [stage.format(recipe) for stage in _STAGES.values()]
+        stages += [stage for kind, stage in _COMMON_STAGES.items() if kind in files]
         raise InputError(
             f"recipe {recipe} was trained and judged with different checkpoints ({of}): run "
-            f"`dvc repro evaluate@{recipe} challenge@{recipe} saliency@{recipe}{' flow' if 'flow' in files else ''}`"
+            f"`dvc repro {' '.join(stages)}`"
         )

@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Mapping
+import statistics
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ COLUMNS = {variant: variant for variant in VARIANTS} | {
     "challenge_accuracy": "challenge",
     "worst_group_accuracy": "worst group",
 }
+# One more on the page and in metrics.json, where the judge wrote it.
+SENSITIVITY = "relative_foreground_sensitivity"
 ABSENT = "\N{EN DASH}"
 
 
@@ -26,6 +29,16 @@ class Cell:
 
     value: float | None
     std: float | None = None
+
+    @classmethod
+    def of(cls, by_seed: Iterable[float | None]) -> "Cell":
+        """The mean and the sample deviation of what is there."""
+        values = [value for value in by_seed if value is not None]
+        if not values:
+            return cls(None)
+        # A single value as it is: summing and dividing could change its last digit.
+        mean = values[0] if len(values) == 1 else statistics.fmean(values)
+        return cls(mean, statistics.stdev(values) if len(values) > 1 else None)
 
     @property
     def text(self) -> str:

@@ -20,22 +20,24 @@ VARIANT_MEANING = {
     "mixed_rand": "on the background of a random photo",
     "mixed_next": "on a background of the next class",
 }
+# The corruptions by kind, in the order of CORRUPTIONS; the last are no part of mPC and mCE.
+CORRUPTION_KINDS = {
+    "noise": ("gaussian_noise", "shot_noise", "impulse_noise"),
+    "blur": ("defocus_blur", "glass_blur", "motion_blur", "zoom_blur"),
+    "weather": ("snow", "frost", "fog", "brightness"),
+    "digital": ("contrast", "elastic_transform", "pixelate", "jpeg_compression"),
+    "extra four": ("speckle_noise", "gaussian_blur", "spatter", "saturate"),
+}
+CORRUPTED_REGIONS = {
+    "whole": "whole photo",
+    "foreground": "foreground alone",
+    "background": "background alone",
+}
+SOURCES = {"ours": "made here (source: ours)", "published": "as published (source: published)"}
 MIX_MEANING = {
     "mixup": "two photos blended; the label is blended alike",
     "cutmix": "a rectangle of another photo pasted in; the label follows the areas",
 }
-
-_NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
-
-
-def in_words(number: int) -> str:
-    """A small number as a word, a larger one in digits: 9 is `nine`, 37 is `37`."""
-    return _NUMBERS[number] if number < len(_NUMBERS) else f"{number:,}"
-
-
-def outside(classes: int) -> str:
-    """What a prediction beyond the last of so many classes is called."""
-    return f"none of the {in_words(classes)}"
 
 
 def subject(classes: ClassList) -> str:

@@ -193,6 +193,21 @@ def remembered_statistics(name: str, severity: int) -> tuple[np.ndarray, np.ndar
     return np.array(cell["mean"]), np.array(cell["spread"])
 
 
+def flat_samples() -> np.ndarray:
+    """Which `samples` of `remembered_photo` lie in an area of one level.
+
+    There sums are whole numbers, and the last bit of exp, which differs between processors, decides what truncation
+    makes of them: our values may differ by a level from those remembered from another machine.
+    """
+    photo, square = remembered_photo(), np.ones((3, 3), np.uint8)
+    return samples(cv2.dilate(photo, square) == cv2.erode(photo, square))
+
+
+def differences(image: np.ndarray, name: str, severity: int) -> np.ndarray:
+    """By how many levels an image, made of `remembered_photo`, differs from the remembered samples."""
+    return np.abs(samples(image).astype(int) - remembered_samples(name, severity))
+
+
 def _cell(package: ModuleType, name: str, severity: int) -> dict[str, Any]:
     images = [reference_image(package, remembered_photo(), name, severity, seed=seed) for seed in SEEDS]
     measured = np.array([statistics(image) for image in images])

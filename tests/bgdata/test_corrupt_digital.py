@@ -112,11 +112,15 @@ def test_pixels_are_as_coarse_as_the_table_says(severity: int) -> None:
     assert 1 + (np.diff(coarse.astype(int), axis=1) != 0).any((0, 2)).sum() == int(60 * kept)
 
 
-def test_compression_is_a_pillow_jpeg() -> None:
-    photo, file = drawn_photo(41, 67), BytesIO()
-    Image.fromarray(photo).save(file, format="JPEG", quality=10)
-    compressed = digital.jpeg_compression(photo, 4, np.random.default_rng(0))
-    np.testing.assert_array_equal(compressed, np.asarray(Image.open(file)))
+@pytest.mark.parametrize("size", [(32, 32), (41, 67), (200, 301)])
+def test_compression_is_what_pillow_writes_and_reads(size: tuple[int, int]) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    for photo in (drawn_photo(*size), noise):
+        for severity, quality in zip(SEVERITIES, (25, 18, 15, 10, 7), strict=True):
+            file = BytesIO()
+            Image.fromarray(photo).save(file, format="JPEG", quality=quality)
+            compressed = digital.jpeg_compression(photo, severity, np.random.default_rng(0))
+            np.testing.assert_array_equal(compressed, np.asarray(Image.open(file)))
 
 
 @pytest.mark.parametrize(

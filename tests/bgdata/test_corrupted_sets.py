@@ -187,6 +187,15 @@ def test_what_is_made_on_the_fly_is_what_is_stored(
     made.close()
 
 
+def test_each_of_the_nineteen_is_the_same_stored_and_made_in_another_order(photos: Path, tmp_path: Path) -> None:
+    corrupted_sets(photos, names="all", severities=[3]).write(tmp_path / "stored", workers=2)
+    at_rest = StoredCorruptions(tmp_path / "stored", None, workers=1)
+    made = live_of(photos, names="all", severities=[3])
+    assert len(made.corruptions) == 3 * 19
+    for corruption in reversed(made.corruptions):
+        assert (pixels_of(made, corruption) == pixels_of(at_rest, corruption)).all(), corruption
+
+
 def test_the_next_chunk_is_made_while_the_caller_works(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bgdata.corrupt.chunks.CHUNK", 2)
     made: list[str] = []

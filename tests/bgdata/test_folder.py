@@ -132,7 +132,7 @@ def test_bad_trees_are_sentences(tree: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"found no folder: set runtime\.folder"):
         list_class_folders(tmp_path / "nowhere")
     paint(tree / "test" / "val only" / "1.jpg", 1)
-    with pytest.raises(InputError, match=r"1 class folders are missing.*\n.*train has no folder 'val only'"):
+    with pytest.raises(InputError, match=r"1 class folder is missing.*\n.*train has no folder 'val only'"):
         list_class_folders(tree)
     paint(tree / "train" / "val only" / "1.jpg", 2)
     paint(tree / "train" / "A Dog" / "1.jpg", 3)
@@ -141,7 +141,7 @@ def test_bad_trees_are_sentences(tree: Path, tmp_path: Path) -> None:
         list_class_folders(tree)
     for path in (tmp_path / "one/train/cat/1.jpg", tmp_path / "half/train/cat/1.jpg", tmp_path / "one/val/cat/2.jpg"):
         paint(path, 1)
-    with pytest.raises(InputError, match="it has 1 classes, expected 2 to 1000"):
+    with pytest.raises(InputError, match="it has 1 class, expected 2 to 1000"):
         list_class_folders(tmp_path / "one")
     with pytest.raises(InputError, match="has train: expected train/ and val/"):
         list_class_folders(tmp_path / "half")
@@ -167,5 +167,25 @@ def test_a_broken_table_of_boxes_is_a_sentence(line: str, words: str, tree: Path
 def test_a_class_with_one_photo_is_named(tree: Path, tmp_path: Path) -> None:
     for path in sorted((tree / "train" / "a dog").rglob("photo *"))[1:]:
         path.unlink()
-    with pytest.raises(InputError, match=r"class 01_a dog has a single photo in train of 1 listed"):
+    words = r"class 01_a dog has a single photo in train of 1 listed.*; add photos of it, or take it out of the list"
+    with pytest.raises(InputError, match=words):
         ingest(*opened(tree), tmp_path / "work")
+
+
+def test_all_classes_of_too_few_photos_are_named_at_once(tree: Path, tmp_path: Path) -> None:
+    names = ["a dog", *(f"no {number}" for number in range(6)), NAMES[2]]
+    found, candidates = open_source("folder", tree, plain_class_list("mine", names))
+    words = (
+        r"class 01_no 0 has no photo in train of 0 listed \(left out: none\).*, or take it out of the list of classes; "
+        r"too few also: 02_no 1 in train, .*, 06_no 5 in train \.\.\.$"
+    )
+    with pytest.raises(InputError, match=words):
+        ingest(found, candidates, tmp_path / "work")
+
+
+@pytest.mark.parametrize(("share", "remedy"), [(0.01, "raise"), (0.99, "lower")])
+def test_a_share_that_leaves_a_side_too_few_is_named(share: float, remedy: str, tmp_path: Path) -> None:
+    for number in range(12):
+        paint(tmp_path / "tree" / NAMES[number % 2] / f"{number}.png", number)
+    with pytest.raises(InputError, match=f"; add photos, or {remedy} ingest.val_share"):
+        ingest(*opened(tmp_path / "tree", ValShare(share, 0)), tmp_path / "work")

@@ -22,6 +22,7 @@ from bgdata.ingest.ilsvrc import find_tree, list_candidates
 from bgdata.ingest.photos import ingest_photos
 from bgdata.ingest.settings import FilterSettings, IngestSettings, PerClass
 from bgdata.io import encode_jpeg
+from bgdata.labels import in9_label_by_wnid
 from bgdata.prompts import imagenet_wnids
 from bgdata.shards import ImageSet
 from tests.conftest import WNIDS
@@ -176,7 +177,7 @@ def test_a_tree_that_somebody_else_put_there_is_left_alone(shared_shards: Path, 
 
 def test_a_wnid_that_no_shard_holds_is_named(shared_shards: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"361 of 370 wnids have no photo in the val shards \(n\d+, .*, \.\.\.\)"):
-        fetch(tmp_path / "root", shared_shards)
+        fetch(tmp_path / "root", shared_shards, wnids=in9_label_by_wnid())
 
 
 # From a server

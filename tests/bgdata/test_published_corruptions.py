@@ -244,6 +244,15 @@ def test_a_broken_photo_is_named(folder: Path, content: bytes, words: str) -> No
         read(opened(folder), Corruption("fog", 3))
 
 
+def test_a_broken_first_photo_is_named_once(folder: Path) -> None:
+    path = folder / "noise" / first_photo("gaussian_noise/1")
+    path.write_bytes(b"no photo")
+    with pytest.raises(InputError) as caught:
+        opened(folder)
+    assert str(caught.value).startswith(f"{path}: expected an image")
+    assert str(caught.value).count(path.name) == 1
+
+
 def test_photos_that_are_no_squares_are_refused(tmp_path: Path) -> None:
     files = {name: encode_png(draw_image(0, 0)[:36]) for name in published_files("fog", 1)}
     with pytest.raises(InputError, match=rf"is 36x{SIDE} \(height x width\), expected a square: crop the photos"):

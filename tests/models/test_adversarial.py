@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from models.classifiers.judged import Judged
+from models.evaluation import adversarial
 from models.evaluation.adversarial import BACKGROUNDS, FOREGROUNDS, AdversarialGallery, choose_rated
 from models.evaluation.challenge import Verdicts, challenge_score, judge_foregrounds
 from models.evaluation.pairs import ChallengeData
@@ -113,3 +114,23 @@ def test_without_rated_foregrounds_the_gallery_is_empty(classifier: Judged, data
     verdicts = judge_foregrounds(classifier, data, device=CPU, eval_batch=64, full=none)
     assert gallery(classifier, data, verdicts, none) == {"backgrounds": [], "robust": [], "fragile": []}
     assert "background_rates" not in challenge_score(verdicts, data, full=none)
+
+
+def test_of_many_classes_those_are_named_whose_backgrounds_fool_most(
+    classifier: Judged, data: ChallengeData, verdicts: Verdicts, rated: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = gallery(classifier, data, verdicts, rated)
+    rates = {
+        label: np.mean([row["fooling_rate"] for row in whole["backgrounds"] if row["label"] == label])
+        for label in sorted({row["label"] for row in whole["backgrounds"]})
+    }
+    assert len(rates) == 9 and "classes_left_out" not in whole
+    for most in (1, 4, 8, 9):
+        monkeypatch.setattr(adversarial, "CLASSES", most)
+        bounded = gallery(classifier, data, verdicts, rated)
+        named = {row["label"] for row in bounded["backgrounds"]}
+        assert len(named) == most
+        assert min(rates[label] for label in named) >= max([0, *(rates[label] for label in rates.keys() - named)])
+        assert bounded["backgrounds"] == [row for row in whole["backgrounds"] if row["label"] in named]
+        assert bounded.get("classes_left_out", 0) == 9 - most
+        assert [bounded[end] for end in ("robust", "fragile")] == [whole[end] for end in ("robust", "fragile")]

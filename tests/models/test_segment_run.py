@@ -1,6 +1,7 @@
 """The segment run with a network: prompts, detections, one segmenter for all shards, and resume."""
 
 import csv
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -100,6 +101,23 @@ def test_one_network_serves_all_shards_in_batches_and_is_asked_for_the_class(
     assert manifest["images"]["train"] == {"00_dog": 3, "02_wheeled vehicle": 3}
     with ImageSet(sets[0]) as photos:
         assert segmenter.prompts == {row.id: (CLASS_NAMES[row.label],) for row in photos.rows}
+
+
+def test_by_hypernyms_a_synset_is_asked_for_as_one_and_other_photos_by_their_class(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wnids = {0: "n02088238", 2: ""}
+    drawn = [draw_photo(label, split, n) for split in ("train", "val") for label in wnids for n in range(2)]
+    drawn = [dataclasses.replace(one, row=dataclasses.replace(one.row, wnid=wnids[one.row.label])) for one in drawn]
+    asked: dict[str, set[tuple[str, ...]]] = {}
+    for prompts in ("hypernyms", "superclass"):
+        segmenter = LeftHalf()
+        use(segmenter, monkeypatch)
+        job = JOB.model_copy(update={"grounding_dino": DINO.model_copy(update={"prompts": prompts})})
+        run(write_drawn(tmp_path / prompts, drawn), tmp_path / f"{prompts}-masks", job=job)
+        asked[prompts] = set(segmenter.prompts.values())
+    explained = ("a basset, a type of hound", "a basset, a type of hunting dog")
+    assert asked == {"hypernyms": {explained, ("wheeled vehicle",)}, "superclass": {("dog",), ("wheeled vehicle",)}}
 
 
 def test_detections_and_reasons_are_recorded(

@@ -14,12 +14,16 @@ import pytest
 from ruamel.yaml import YAML
 
 from bgdata.compose.render import SETS as RENDERED
+from bgdata.errors import InputError
 from bgdata.shards import ImageSet
 from models.classifiers.checkpoints import load_classifier
+from models.evaluation.corruptions import judge_corruptions
 from models.weights.files import file_sha256
 from pipeline import (
     challenge,
     config,
+    corrupt,
+    corruptions,
     digits,
     evaluate,
     evaluate_segmentation,
@@ -93,8 +97,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for stage in (train, evaluate, challenge, saliency):
             for recipe in RECIPES:
                 stage.main(argparse.Namespace(recipe=recipe, data=None))
-        for stage in (flow, digits, report):
+        for stage in (corrupt, flow, digits):
             stage.main(argparse.Namespace())
+        corruptions.main(argparse.Namespace(recipe=None, data=None, corrupted=None))
+        report.main(argparse.Namespace())
     return folder
 
 
@@ -139,11 +145,77 @@ def test_a_checkpoint_says_where_it_came_from(project: Path, recipe: str) -> Non
 def test_scores_name_the_checkpoint_that_they_judge(project: Path) -> None:
     for recipe in RECIPES:
         expected = file_sha256(project / "runs" / recipe / "model.pt")
-        for kind in ("in9", "challenge", "saliency"):
+        for kind in ("in9", "challenge", "saliency", "corruptions"):
             score = json.loads((project / f"scores/{kind}/{recipe}.json").read_text())
             assert score["checkpoint_sha256"] == expected
     score = json.loads((project / "scores/flow/flow.json").read_text())
     assert score["checkpoint_sha256"] == file_sha256(project / "runs/flow/model.pt")
+
+
+def judged_cells(folder: Path, monkeypatch: pytest.MonkeyPatch, recipe: str | None = None) -> set[str]:
+    """Runs the stage again: the networks that it judged, by recipe and seed."""
+    found: set[str] = set()
+
+    def listening(models: dict, *arguments: object, **options: object) -> dict:
+        found.update(name.rpartition("-")[0] for name in models)
+        return judge_corruptions(models, *arguments, **options)
+
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("pipeline._corrupted_recipes.judge_corruptions", listening)
+    corruptions.main(argparse.Namespace(recipe=recipe, data=None, corrupted=None))
+    return found
+
+
+def test_a_recipe_whose_checkpoints_are_the_same_is_not_judged_again(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place in ("data", "build"):
+        (tmp_path / place).symlink_to(project / place)
+    for place in ("runs", "scores"):
+        shutil.copytree(project / place, tmp_path / place)
+    monkeypatch.delenv("WORK_DIR", raising=False)
+    scores = {path.name: path.read_bytes() for path in (project / "scores/corruptions").iterdir()}
+    assert set(scores) == {f"{recipe}.json" for recipe in RECIPES}
+
+    def written() -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in (tmp_path / "scores/corruptions").iterdir()}
+
+    assert judged_cells(tmp_path, monkeypatch) == set()
+    assert written() == scores
+    shutil.copy(project / "runs/original/model.pt", tmp_path / "runs/dynamic/model.pt")
+    (tmp_path / "scores/corruptions/flow.json").write_text('{"recipe": "fl')
+    assert judged_cells(tmp_path, monkeypatch, "dynamic") == {"dynamic-0"}
+    assert set(written()) == {"original.json", "dynamic.json"}
+    assert written()["original.json"] == scores["original.json"]
+    judged = [json.loads(written()[f"{recipe}.json"]) for recipe in PLAIN]
+    assert judged[0]["regions"] == judged[1]["regions"]
+    assert judged_cells(tmp_path, monkeypatch) == {"flow-0"}
+    assert written()["flow.json"] == scores["flow.json"]
+    with pytest.raises(InputError, match=r"^imaginary is none of params.yaml's recipes dynamic, flow, original: name"):
+        judged_cells(tmp_path, monkeypatch, "imaginary")
+
+
+def test_a_score_under_corruptions_has_its_regions_and_its_seeds(project: Path) -> None:
+    score = json.loads((project / "scores/corruptions/original.json").read_text())
+    assert (score["recipe"], score["split"], score["source"], score["images"]) == ("original", "val", "ours", 18)
+    assert list(score["regions"]) == ["whole", "foreground", "background"]
+    for found in score["regions"].values():
+        assert {name: list(row) for name, row in found["corruptions"].items()} == {
+            name: ["2", "4"] for name in ("gaussian_noise", "fog", "pixelate")
+        }
+        assert (found["summary"]["corruptions"], found["summary"]["cells"]) == (3, 6)
+    assert score["regions"]["whole"]["summary"]["mce"] > 0
+    (seed,) = score["seeds"]
+    assert (seed["seed"], seed["checkpoint_sha256"]) == (score["seed"], score["checkpoint_sha256"])
+    assert seed["regions"]["background"]["summary"] == score["regions"]["background"]["summary"]
+    assert (project / "data/corrupted/foreground/fog/2/manifest.json").is_file()
+
+
+def test_noise_on_either_side_is_part_of_evaluate(project: Path) -> None:
+    score = json.loads((project / "scores/in9/original.json").read_text())
+    found = score["relative_foreground_sensitivity"]
+    assert (found["trials"], found["sigma"], found["count"]) == (3, 0.25, 18)
+    assert score["seeds"][0]["relative_foreground_sensitivity"] == found
 
 
 def test_a_further_seed_is_judged_as_it_would_be_alone(
@@ -156,12 +228,13 @@ def test_a_further_seed_is_judged_as_it_would_be_alone(
     shutil.copy(project / "runs/dynamic/model.pt", tmp_path / "runs/original/seed-1/model.pt")
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("WORK_DIR", raising=False)
-    for stage, kind in ((evaluate, "in9"), (challenge, "challenge")):
-        stage.main(argparse.Namespace(recipe="original", data=None))
+    for stage, kind in ((evaluate, "in9"), (challenge, "challenge"), (corruptions, "corruptions")):
+        stage.main(argparse.Namespace(recipe="original", data=None, corrupted=None))
         both = json.loads((tmp_path / f"scores/{kind}/original.json").read_text())
         first, second = (json.loads((project / f"scores/{kind}/{name}.json").read_text()) for name in PLAIN)
         assert both["seeds"] == first["seeds"] + second["seeds"]
-        assert both | {"seeds": first["seeds"]} == first
+        own = {"seeds": first["seeds"]} | {key: first[key] for key in ("fingerprint",) if key in first}
+        assert both | own == first
         assert second["seeds"][0].items() >= {key: second[key] for key in ("seed", "checkpoint_sha256")}.items()
 
 

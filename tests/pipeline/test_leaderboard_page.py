@@ -151,7 +151,7 @@ def test_names_cannot_break_the_tables(tmp_path: Path) -> None:
         ("{", "is no JSON"),
         ("[]", "is no result: expected what a judge's --out wrote"),
         (submission(link="javascript:alert(1)"), "link: String should match"),
-        (submission(in9=None, challenge=None), "in9 and challenge are both missing"),
+        (submission(in9=None, challenge=None), "in9, challenge and corruptions are all missing"),
         (submission(note="x"), "note: Extra inputs are not permitted"),
         (
             submission(in9={"variants": {"original": {"accuracy": 1.5}}}),

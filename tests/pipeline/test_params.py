@@ -202,7 +202,19 @@ def test_a_mixing_parameter_reaches_its_set_only(tmp_path: Path) -> None:
 
 def test_a_new_recipe_adds_its_own_settings(tmp_path: Path) -> None:
     new = {"start": "init", "data": "only_fg"}
-    assert changed(tmp_path, lambda params: params["recipes"].update(only_fg=new)) == {"train-only_fg", "report"}
+    assert changed(tmp_path, lambda params: params["recipes"].update(only_fg=new)) == {
+        "train-only_fg",
+        "corruptions",
+        "report",
+    }
+
+
+def test_corruptions_reach_the_stage_that_writes_them_only(tmp_path: Path) -> None:
+    assert changed(tmp_path, lambda params: params["corruptions"].update(store=False)) == {"corrupt"}
+    demo = {"names": "all", "severities": [5], "regions": ["whole"]}
+    assert changed(tmp_path, lambda params: params["profiles"]["demo"]["corruptions"].update(demo)) == {"corrupt"}
+    noise = {"sensitivity_per_class": 3}
+    assert changed(tmp_path, lambda params: params["profiles"]["demo"]["evaluate"].update(noise)) == {"evaluate"}
 
 
 def test_the_classes_are_resolved_for_the_stages_that_read_them(tmp_path: Path) -> None:
@@ -225,6 +237,12 @@ def test_a_recipe_may_name_classes_of_the_list_alone(tmp_path: Path) -> None:
     )
     with pytest.raises(InputError, match=words):
         resolved(tmp_path, lambda params: params["recipes"]["dynamic"].update(background=pairs))
+
+
+def test_a_list_that_is_no_file_is_told_what_lists_there_are(tmp_path: Path) -> None:
+    words = r"classes is 'dogs', and there is no such file: expected in9, folders, or a CSV with the columns class,wnid"
+    with pytest.raises(InputError, match=words):
+        resolved(tmp_path, lambda params: params["profiles"]["demo"].update(classes="dogs"))
 
 
 def test_folders_need_a_tree(tmp_path: Path) -> None:

@@ -58,6 +58,7 @@ def write_inputs(root: Path, recipes: tuple[str, ...] = RECIPES, classes: ClassL
             "seeds": [0],
             "source": "synthetic",
             "mix": ["mixup", "cutmix"],
+            "corruptions": False,
             "seed": 0,
         },
     )
@@ -501,7 +502,7 @@ def test_a_second_run_writes_the_same_bytes() -> None:
     first = {path.name: path.read_bytes() for path in Path("report").iterdir()}
     run()
     assert {path.name: path.read_bytes() for path in Path("report").iterdir()} == first
-    assert set(first) == {"index.html", "metrics.json", "in9.csv", "history.csv", "p_sweep.csv"}
+    assert set(first) == {"index.html", "metrics.json", "in9.csv", "history.csv", "p_sweep.csv", "corruptions.csv"}
 
 
 def test_names_are_escaped(project: Path) -> None:

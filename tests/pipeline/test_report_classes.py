@@ -8,14 +8,16 @@ from typing import Any
 
 import pytest
 
-from bgdata.classes import ClassList, plain_class_list
+from bgdata.classes import ClassList, in_words, plain_class_list
 from bgdata.io import encode_jpeg
 from bgdata.labels import IN9
 from bgdata.randomness import image_generator
+from models.evaluation.adversarial import CLASSES
+from pipeline.report.adversaries import SHOWN as PICTURED
 from pipeline.report.adversaries import worst_classes
 from pipeline.report.by_class import DENSE, LISTED, SHOWN, WHOLE, confusion_counts
 from pipeline.report.inventory import fewest
-from pipeline.report.words import in_words, outside, subject
+from pipeline.report.words import subject
 from tests.pipeline import test_report as small
 from tests.pipeline.test_report import Page, photo, section
 
@@ -64,7 +66,11 @@ def write_more(root: Path, recipe: str, classes: ClassList) -> None:
         rate = {"fooled": label, "count": 1000, "fooling_rate": label / 1000, "as_own_class": 1}
         return {"id": photo(label), "label": label, "example": example} | rate
 
-    gallery = {"backgrounds": [background(label) for label in range(len(classes))], "robust": [], "fragile": []}
+    # The rates rise with the label, so that these are the classes which the challenge names.
+    left_out = max(len(classes) - CLASSES, 0)
+    named = range(left_out, len(classes))
+    gallery = {"backgrounds": [background(label) for label in named], "robust": [], "fragile": []}
+    gallery |= {"classes_left_out": left_out} if left_out else {}
     small.edit_json(root / f"scores/challenge/{recipe}.json", gallery=gallery)
 
 
@@ -173,9 +179,10 @@ def test_the_worst_classes_are_those_whose_backgrounds_fool_most() -> None:
     rows = [{"label": label, "fooling_rate": rate} for label in range(20) for rate in (label / 20, 0.0)]
     assert worst_classes(rows) == set(range(11, 20))
     assert worst_classes(rows[:6]) == {0, 1, 2}
+    assert CLASSES >= PICTURED, "the challenge names what the report shows"
 
 
 def test_numbers_up_to_twelve_are_words() -> None:
     assert [in_words(number) for number in (2, 9, 12, 13, 1000)] == ["two", "nine", "twelve", "13", "1,000"]
-    assert [outside(9), outside(37)] == ["none of the nine", "none of the 37"]
+    assert [IN9.outside, made_up(37).outside] == ["none of the nine", "none of the 37"]
     assert [subject(IN9), subject(made_up(2))] == ["ImageNet-9 backgrounds", "made up backgrounds"]

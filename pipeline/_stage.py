@@ -130,6 +130,19 @@ def set_root(name: str, source: str) -> Path:
     return (DOWNLOADS if source == "download" else RAW) / name
 
 
+def transfer_root(name: str, source: str) -> Path:
+    """Where the files of a set of the transfer tasks lie, by its source.
+
+    Raises InputError where it is local and its folder is not named.
+    """
+    if source == "local":
+        folder = runtime()["transfer"].get(name)
+        if folder is None:
+            raise InputError(f"the transfer set {name} is local: set runtime.transfer.{name} to its folder")
+        return Path(folder).expanduser()
+    return (DOWNLOADS if source == "download" else RAW) / name
+
+
 def run_folder(run: Path, number: int) -> Path:
     """Where the checkpoint of the `number`-th seed lies in a run: the first at its top, the others in folders."""
     return run if number == 0 else run / f"seed-{number}"

@@ -1,12 +1,13 @@
 """COCO, VOC and DAVIS from their publishers: what of their archives is unpacked, and a listing of it."""
 
 import re
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from bgdata.errors import InputError
 from bgdata.fetch.archives import extract
 from bgdata.fetch.download import fetch_file
-from bgdata.fetch.sources import SOURCES
+from bgdata.fetch.sources import SOURCES, RemoteFile
 from bgdata.hidden import is_hidden
 from bgdata.segmentation_sets.coco_layout import find_layout
 from bgdata.shards import write_csv, write_text_whole
@@ -30,12 +31,19 @@ def download_set(name: str, folder: Path, *, mirror: str | None) -> None:
 
     Raises InputError where an archive cannot be had, is not the one expected, or is damaged.
     """
-    for remote in SOURCES[_SOURCE[name]]:
+    unpack_archives(SOURCES[_SOURCE[name]], folder, keep=lambda path: is_used(name, path), mirror=mirror)
+
+
+def unpack_archives(
+    remotes: Sequence[RemoteFile], folder: Path, *, keep: Callable[[str], bool], mirror: str | None
+) -> None:
+    """Fetch archives and unpack what `keep` takes of them into `folder`; see `download_set`."""
+    for remote in remotes:
         done = folder / f".{remote.name}.unpacked"
         if done.is_file():
             continue
         archive = fetch_file(remote, folder, mirror=mirror)
-        extract(archive, folder, keep=lambda path: is_used(name, path))
+        extract(archive, folder, keep=keep)
         write_text_whole(done, "")
         archive.unlink()
 
@@ -47,8 +55,12 @@ def write_set_listing(name: str, root: Path | None, path: Path) -> int:
     """
     if root is not None and not root.is_dir():
         raise InputError(f"{root} is no folder: set runtime.{name} to where {name} is unpacked")
-    files = sorted(_used_files(name, root)) if root else []
-    rows = [{"path": file.relative_to(root).as_posix(), "bytes": file.stat().st_size} for file in files] if root else []
+    return write_listing(_used_files(name, root), root, path) if root else write_listing((), path, path)
+
+
+def write_listing(files: Iterable[Path], root: Path, path: Path) -> int:
+    """Write a CSV of files below `root` (path, bytes), sorted; returns how many."""
+    rows = [{"path": file.relative_to(root).as_posix(), "bytes": file.stat().st_size} for file in sorted(files)]
     path.parent.mkdir(parents=True, exist_ok=True)
     write_csv(path, ("path", "bytes"), rows)
     return len(rows)

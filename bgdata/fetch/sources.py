@@ -131,6 +131,37 @@ SOURCES: dict[str, tuple[RemoteFile, ...]] = {
             confirmed=f"ParlAI's download table and {_AGREED}",
         ),
     ),
+    "coco_train2017": (
+        RemoteFile(
+            "train2017.zip",
+            f"{_COCO}zips/train2017.zip",
+            size=19_336_861_798,
+            sha256="69a8bb58ea5f8f99d24875f21416de2e9ded3178e903f1f7603e283b9e06d929",
+            md5="cced6f7f71b7629ddf16f17bbcfab6b2",
+            licence=_COCO_LICENCE,
+            confirmed=f"SHA-256, MD5 and size: {_AGREED} (ten of each)",
+        ),
+    ),
+    "ade20k": (
+        RemoteFile(
+            "ADEChallengeData2016.zip",
+            "https://data.csail.mit.edu/places/ADEchallenge/ADEChallengeData2016.zip",
+            md5="7328b3957e407ddae1d3cbf487f149ef",
+            licence="research and education, not commercial (groups.csail.mit.edu/vision/datasets/ADE20K/terms)",
+            confirmed="MD5: six public repositories that fetch it check the same; the exact size was not found",
+        ),
+    ),
+    "cifar10": (
+        RemoteFile(
+            "cifar-10-python.tar.gz",
+            "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+            size=170_498_071,
+            sha256="6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
+            md5="c58f30108f718f92721af3b95e74349a",
+            licence="none stated; the publisher asks to cite Krizhevsky 2009",
+            confirmed=f"MD5: torchvision's data set of the name; SHA-256: Keras's, and {_AGREED}; size: {_AGREED}",
+        ),
+    ),
     "voc2012": (
         RemoteFile(
             "VOCtrainval_11-May-2012.tar",

@@ -87,9 +87,14 @@ class CocoSet:
         return None if image is None else (image.shape[0], image.shape[1])
 
 
+def draw_shape(shape: CocoShape, size: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
+    """The mask that an annotation draws on a photo of `size` (height, width)."""
+    drawn = shape.segmentation
+    return decode_rle(drawn, size) if isinstance(drawn, dict) else decode_polygons(drawn, size)
+
+
 def _join(shapes: Sequence[CocoShape], size: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
     mask = np.zeros(size, bool)
     for shape in shapes:
-        drawn = shape.segmentation
-        mask |= decode_rle(drawn, size) if isinstance(drawn, dict) else decode_polygons(drawn, size)
+        mask |= draw_shape(shape, size)
     return mask

@@ -42,6 +42,23 @@ def find_layout(root: Path, *, split: str | None = None) -> CocoLayout:
     )
 
 
+def find_part(root: Path, part: str) -> CocoLayout:
+    """The split whose name begins with `part` (`train` or `val`), the first of several.
+
+    Raises InputError where there is none.
+    """
+    layouts = sorted(_layouts(root), key=lambda one: (one.split, one.annotations))
+    for layout in layouts:
+        if layout.split.lower().startswith(part):
+            return layout
+    if not layouts:
+        return find_layout(root)
+    raise InputError(
+        f"{root} has no split {part} (it has {', '.join(one.split for one in layouts)}): unpack COCO's "
+        f"annotations/instances_{part}2017.json and {part}2017/ there"
+    )
+
+
 def _layouts(root: Path) -> Iterator[CocoLayout]:
     for path in (root / "annotations").glob("instances_*.json"):
         split = path.stem.removeprefix("instances_")

@@ -34,6 +34,32 @@ class CocoShape:
 
 
 @dataclass(frozen=True)
+class CocoAnnotation:
+    """One annotation of use: its photo (id), its category (name), what it draws, and its record in the file."""
+
+    image: str
+    category: str
+    shape: CocoShape
+    record: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class CocoAnnotations:
+    """A file's photos by id, its categories' names in its order, its annotations of use in its order, and what is
+    unusable of its `total` records. The truth of the photos and categories in `not_whole` lacks an annotation, as does
+    that of the photos in `incomplete`, whatever its category is.
+    """
+
+    images: Mapping[str, CocoImage]
+    categories: tuple[str, ...]
+    found: Sequence[CocoAnnotation]
+    not_whole: set[tuple[str, str]]
+    incomplete: set[str]
+    unusable: list[Unusable]
+    total: int
+
+
+@dataclass(frozen=True)
 class CocoRecords:
     """A file's photos, the shapes by photo (id) and category (name), and what is unusable of its `total` records."""
 
@@ -70,30 +96,51 @@ def sift_records(
     """Sort a file's annotations by photo and category, in the order of the photos, then of the categories' names.
 
     Where one annotation of a category in a photo is of no use, the truth there is not whole: none of them is taken.
+    `measure`: see `sift_annotations`.
+    """
+    sifted = sift_annotations(contents, measure)
+    shapes: dict[tuple[str, str], list[CocoShape]] = {}
+    for one in sifted.found:
+        if (one.image, one.category) not in sifted.not_whole:
+            shapes.setdefault((one.image, one.category), []).append(one.shape)
+    order = {image: position for position, image in enumerate(sifted.images)}
+    in_order = dict(sorted(shapes.items(), key=lambda entry: (order[entry[0][0]], entry[0][1])))
+    return CocoRecords(sifted.images, in_order, sifted.unusable, sifted.total)
+
+
+def sift_annotations(
+    contents: Mapping[str, Sequence[Any]], measure: Callable[[str], tuple[int, int] | None]
+) -> CocoAnnotations:
+    """Tell a file's annotations of use from those of none.
+
     Ids are compared as text (7 is "7"). `measure` gives the size of a photo on disk whose record has none; None where
     it cannot be read.
     """
     images, ambiguous, unusable = _images(contents["images"], measure)
     names = _categories(contents["categories"])
-    shapes: dict[tuple[str, str], list[CocoShape]] = {}
+    found: list[CocoAnnotation] = []
     not_whole: set[tuple[str, str]] = set()
+    incomplete: set[str] = set()
     for number, record in enumerate(contents["annotations"]):
         item = f"annotation {record['id']}" if isinstance(record, dict) and "id" in record else f"annotation #{number}"
         try:
             image, category = _places(record, images, names, ambiguous)
         except _Bad as bad:
             unusable.append(Unusable(item, *bad.args))
+            incomplete |= (
+                {key for key in [identify(record.get("image_id"))] if key} if isinstance(record, dict) else set()
+            )
             continue
         try:
             shape = CocoShape(item, _segmentation(record.get("segmentation"), image.size))
-            shapes.setdefault((image.id, category), []).append(shape)
+            found.append(CocoAnnotation(image.id, category, shape, record))
         except _Bad as bad:
             unusable.append(Unusable(item, *bad.args))
             not_whole.add((image.id, category))
-    order = {image: position for position, image in enumerate(images)}
-    whole = ((place, found) for place, found in shapes.items() if place not in not_whole)
-    in_order = dict(sorted(whole, key=lambda entry: (order[entry[0][0]], entry[0][1])))
-    return CocoRecords(images, in_order, unusable, len(contents["images"]) + len(contents["annotations"]))
+    categories = tuple(dict.fromkeys(name for name in names.values() if name is not None))
+    total = len(contents["images"]) + len(contents["annotations"])
+    incomplete |= {image for image, _ in not_whole}
+    return CocoAnnotations(images, categories, found, not_whole, incomplete, unusable, total)
 
 
 def identify(value: Any) -> str | None:

@@ -23,15 +23,23 @@ def count_reasons(found: Sequence[Unusable]) -> dict[str, int]:
     return dict(sorted(Counter(one.reason for one in found).items()))
 
 
-def check_unusable(found: Sequence[Unusable], *, total: int, limit: float, where: Path) -> None:
+def check_unusable(
+    found: Sequence[Unusable],
+    *,
+    total: int,
+    limit: float,
+    where: Path,
+    setting: str = "evaluate_segmentation.max_unusable",
+) -> None:
     """Raise InputError, naming the reasons and the first case, where more than the share `limit` of `total` is found.
 
-    One alone passes any limit but 0, also in a small set. `where` is the file or folder that holds them.
+    One alone passes any limit but 0, also in a small set. `where` is the file or folder that holds them, `setting`
+    where the limit stands.
     """
     if len(found) > max(limit * total, 1 if limit > 0 else 0):
         reasons = ", ".join(f"{reason} {count}" for reason, count in count_reasons(found).items())
         raise InputError(
-            f"{where}: {len(found)} of {total} are unusable ({reasons}), evaluate_segmentation.max_unusable allows the "
+            f"{where}: {len(found)} of {total} are unusable ({reasons}), {setting} allows the "
             f"share {limit:g}; the first is {found[0].item}: {found[0].detail or found[0].reason}; mend or fetch the "
             "set again, or raise that limit"
         )

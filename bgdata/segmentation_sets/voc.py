@@ -29,7 +29,7 @@ from bgdata.segmentation_sets.places import Places
 from bgdata.segmentation_sets.unusable import check_unusable
 
 VOID = 255
-_PHOTO_ENDINGS = (".jpg", ".jpeg", ".png")
+PHOTO_ENDINGS = (".jpg", ".jpeg", ".png")
 # Their order is the index in the masks, from 1; VOC's joined words are parted, since they are prompts here.
 CATEGORIES = (
     "aeroplane",
@@ -71,9 +71,9 @@ class VocSet:
 
     def __init__(self, root: Path, *, split: str = "val", max_unusable: float = 0.0) -> None:
         names_file = f"ImageSets/Segmentation/{split}.txt"
-        self._root = find_folder(root, _PLACES, names_file)
+        self._root = find_voc(root, split)
         self.name = f"voc/{split}"
-        self._indices = {category: index for index, category in _categories(self._root).items()}
+        self._indices = {category: index for index, category in voc_categories(self._root).items()}
         self._photos, self._masks = (Places((self._root / folder,)) for folder in ("JPEGImages", "SegmentationClass"))
         stems = list(dict.fromkeys(read_names(self._root / names_file)))
         bar = tqdm(stems, desc=f"listing {self.name}", unit="mask", mininterval=1.0)
@@ -109,10 +109,18 @@ class VocSet:
         return read_truth(path, decode_palette)
 
     def _photo_path(self, stem: str) -> Path:
-        path = self._photos.find(stem, _PHOTO_ENDINGS)
+        path = self._photos.find(stem, PHOTO_ENDINGS)
         if path is None:
             raise UnusableTruth("missing_photo", f"JPEGImages/{stem}.jpg is missing")
         return path
+
+
+def find_voc(root: Path, split: str) -> Path:
+    """The folder VOC2012 at or below `root`.
+
+    Raises InputError where none holds the list of the split.
+    """
+    return find_folder(root, _PLACES, f"ImageSets/Segmentation/{split}.txt")
 
 
 def voc_palette() -> UInt8[np.ndarray, "256 3"]:
@@ -123,12 +131,13 @@ def voc_palette() -> UInt8[np.ndarray, "256 3"]:
     return np.bitwise_or.reduce(bits).astype(np.uint8)
 
 
-def _categories(root: Path) -> dict[int, str]:
+def voc_categories(root: Path) -> dict[int, str]:
+    """The categories by their index in the masks of the folder VOC2012: its `categories.csv`, or the twenty."""
     path = root / OWN_CATEGORIES
     if not path.is_file():
         return dict(enumerate(CATEGORIES, start=1))
     table = read_categories(path, key="index")
-    try:
-        return {int(index): category for index, category in table.items()}
-    except ValueError:
-        raise InputError(f"{path}: the column index must hold numbers from 1 to 254") from None
+    numbered = {int(index): category for index, category in table.items() if index.isdecimal()}
+    if len(numbered) < len(table) or not all(0 < index < VOID for index in numbered):
+        raise InputError(f"{path}: the column index must hold numbers from 1 to 254, each once")
+    return numbered

@@ -26,22 +26,26 @@ from bgdata.synthetic.objects import KINDS, Kind
 
 _JPEG_QUALITY = 92
 _FRAMES = 6  # of a sequence
+_TRAIN_FIRST = 1_000_000  # the number of the first scene of train: beyond those of any val
 
 
-def write_coco(root: Path, *, images: int, size: int, difficulty: float, seed: int) -> None:
-    """Write `annotations/instances_val2017.json` and `val2017/`.
+def write_coco(
+    root: Path, *, images: int, size: int, difficulty: float, seed: int, split: str = "val2017", first: int = 0
+) -> None:
+    """Write `annotations/instances_<split>.json` and `<split>/`; sets whose photos begin at other numbers (`first`)
+    show other scenes.
 
     Of ten photos six show one object, two show two of different classes, one two of a kind, and one a crowd of two; the
     last photo of all shows none. Masks are polygons where these are exact, else (and each fourth) compressed run
     lengths; crowds are run lengths in numbers, as COCO's are.
     """
-    photos = root / "val2017"
+    photos = root / split
     for folder in (photos, root / "annotations"):
         folder.mkdir(parents=True, exist_ok=True)
     records: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    for number in range(images):
-        kinds = _cast(number) if number < images - 1 else []
+    for number in range(first, first + images):
+        kinds = _cast(number) if number < first + images - 1 else []
         group = draw_group(kinds, name=f"coco.{number}", size=size, difficulty=difficulty, seed=seed)
         height, width = group.image.shape[:2]
         record = {"id": number + 1, "file_name": f"{number + 1:012d}.jpg", "height": height, "width": width}
@@ -52,7 +56,13 @@ def write_coco(root: Path, *, images: int, size: int, difficulty: float, seed: i
             annotations.append(place | _annotation(mask, crowd=crowd, as_rle=len(annotations) % 4 == 3))
     categories = [{"id": label, "name": name} for label, name in enumerate(CLASS_NAMES, start=1)]
     contents = {"images": records, "annotations": annotations, "categories": categories}
-    write_text_whole(root / "annotations" / "instances_val2017.json", json.dumps(contents))
+    write_text_whole(root / "annotations" / f"instances_{split}.json", json.dumps(contents))
+
+
+def write_scenes(root: Path, *, train: int, val: int, size: int, difficulty: float, seed: int) -> None:
+    """Write `train` and `val` images in the layout of COCO, as `train2017` and `val2017`: no scene is in both."""
+    for split, images, first in (("train2017", train, _TRAIN_FIRST), ("val2017", val, 0)):
+        write_coco(root, images=images, size=size, difficulty=difficulty, seed=seed, split=split, first=first)
 
 
 def write_voc(root: Path, *, images: int, size: int, difficulty: float, seed: int) -> None:

@@ -23,7 +23,7 @@ MEAN = (0.4717, 0.4499, 0.3837)
 STD = (0.2600, 0.2516, 0.2575)
 
 # Small networks of our own: how many of ResNet-18's stages they have, each with one block.
-_SMALL = {"resnet8": 3, "resnet10": 4}
+SMALL = {"resnet8": 3, "resnet10": 4}
 # These return several outputs while training, or accept one image size only.
 _UNFIT = ("googlenet", "inception_v3", "maxvit_t")
 
@@ -115,9 +115,9 @@ def build_classifier(
 
 
 def _build_network(arch: str, classes: int, input_size: int) -> nn.Module:
-    if arch in _SMALL:
-        return _build_small(_SMALL[arch], classes)
-    library, name = resolve_name(arch, without=_UNFIT, ours=_SMALL)
+    if arch in SMALL:
+        return _build_small(SMALL[arch], classes)
+    library, name = resolve_name(arch, without=_UNFIT, ours=SMALL)
     if library == "timm":
         return _build_timm(name, input_size, num_classes=classes)
     sized = {"image_size": input_size} if name.startswith("vit_") else {}
@@ -159,7 +159,7 @@ def _start_weights(arch: str, weights: str, input_size: int, network: nn.Module)
 
 def _published_weights(arch: str, input_size: int) -> dict[str, Callable[[], Mapping[str, Tensor]]]:
     """What downloads each of a network's published weights, by their names."""
-    if arch in _SMALL:
+    if arch in SMALL:
         return {}
     library, name = resolve_name(arch)
     if library == "torchvision":

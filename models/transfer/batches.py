@@ -1,0 +1,47 @@
+"""What becomes of a batch's images on the device: floats, and PRIME or AugMix while a task is trained."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+import torch
+from jaxtyping import Float32, UInt8
+from torch import Generator, Tensor
+
+from bgdata.errors import InputError
+from models.training.augmix import augmix_operations
+from models.training.chains import mix_chains
+from models.training.prime import prime_operations
+from models.training.settings import AugmentSettings
+
+Mix = Callable[[Float32[Tensor, "b 3 s s"], np.random.Generator], Float32[Tensor, "b 3 s s"]]
+
+
+def to_images(images: Sequence[UInt8[np.ndarray, "h w 3"]], device: torch.device) -> Float32[Tensor, "b 3 h w"]:
+    """RGB images of one size as a batch in [0, 1]."""
+    return torch.from_numpy(np.stack(images)).to(device).permute(0, 3, 1, 2).float().div_(255)
+
+
+def open_mix(settings: AugmentSettings | None, *, in_place: bool) -> Mix:
+    """A function that mixes square images with what chains of random operations make of them; None: leaves them.
+
+    `in_place`: what is true of an image is true of its pixels (classes, masks, boxes), so nothing may move them.
+
+    Raises InputError where the settings move pixels nevertheless, or compare views.
+    """
+    if settings is None:
+        return lambda images, _: images
+    if settings.jsd is not None:
+        raise InputError("augment.jsd compares predictions on views of an image, which no task here does: leave it out")
+    if in_place and settings.kind == "augmix":
+        raise InputError("augment augmix moves pixels, whose labels stay where they are: take prime without warp")
+    if in_place and settings.warp is not None:
+        raise InputError("augment.warp moves pixels, whose labels stay where they are: leave it out")
+    operations = (augmix_operations if settings.kind == "augmix" else prime_operations)(settings)
+    mix = partial(mix_chains, operations=operations, width=settings.width, depth=settings.depth, alpha=settings.alpha)
+    return lambda images, generator: mix(images, torch_generator(generator))
+
+
+def torch_generator(generator: np.random.Generator) -> Generator:
+    """A generator of torch's on the CPU, seeded by the next draw of numpy's."""
+    return Generator().manual_seed(int(generator.integers(2**63)))

@@ -8,12 +8,19 @@ package and by us in turn, several times, and a photo's lowest CPU time counts: 
 what is made once (compiled code, tables, textures) is no part of it. Ours includes the check of the image and its
 generator; the package checks as well. One thread each. With OMP_NUM_THREADS=1 and make's MALLOC_ settings both run as
 our stages do; without these, fresh memory costs both up to twice the time.
+
+    python -m benchmarks.corruptions RELEASE --judge resnet18
+
+measures instead what the judge of corruptions makes of photos a second when they are corrupted on the fly, against the
+same network on photos that lie decoded in memory: a release's `original`, random weights, wall clock.
 """
 
 import argparse
 import importlib
+import os
 import statistics
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable
@@ -24,8 +31,17 @@ import cv2
 import numpy as np
 
 from bgdata.corrupt.corruptions import CORRUPTIONS, SEVERITIES, STANDARD, Corruption, corrupt_image
+from bgdata.corrupt.live import LiveCorruptions
+from bgdata.corrupt.settings import CorruptionSettings
 from bgdata.geometry import CentreCrop
 from bgdata.io import decode_image
+from bgdata.labels import IN9
+from bgdata.sources import open_sources
+from models.classifiers.classifier import build_classifier
+from models.classifiers.judged import judged_classifier
+from models.devices import resolve_device
+from models.evaluation.corruptions import judge_corruptions
+from models.evaluation.in9 import predict
 
 PHOTO_ENDINGS = (".jpeg", ".jpg", ".png")
 
@@ -33,10 +49,50 @@ PHOTO_ENDINGS = (".jpeg", ".jpg", ".png")
 def main() -> None:
     """Measure and print the table."""
     arguments = _parser().parse_args()
+    if arguments.judge:
+        _print_judge(arguments)
+        return
     cv2.setNumThreads(1)
     package = _reference_package(arguments.reference)
     photos = _photos(arguments.photos, arguments.count)
     _print_beside_reference(package, photos, arguments)
+
+
+def _print_judge(arguments: argparse.Namespace) -> None:
+    """Photos a second of the judge and of its network alone, one corruption of each family beside the other."""
+    classifier = build_classifier(arguments.judge, input_size=224, classes=len(IN9))
+    model = judged_classifier(classifier, IN9).eval()
+    names = [name for name in ("gaussian_noise", "glass_blur", "snow", "elastic_transform") if name in arguments.names]
+    settings = CorruptionSettings(
+        names=names, severities=[arguments.severity], regions=["whole"], store=False, jpeg_quality=85
+    )
+    sources = open_sources(arguments.photos, ("original",), split="val")
+    workers = os.cpu_count() or 1
+    run = {"device": resolve_device(arguments.device), "eval_batch": arguments.batch}
+    with tempfile.TemporaryDirectory() as folder:
+        data = LiveCorruptions(
+            sources["original"], None, settings, seed=0, workers=workers, cache=Path(folder) / "pixels"
+        )
+        chunks = data.clean()
+        assert chunks is not None, "the release has its originals"
+        pixels = np.concatenate([chunk for _, chunk in chunks])
+        model.to(run["device"])
+        rates: dict[str, list[float]] = {"network": [], "judge": []}
+        for number in range(arguments.rounds):
+            start = time.perf_counter()
+            for _ in names:
+                predict(model, pixels, device=run["device"], batch=arguments.batch)
+            middle = time.perf_counter()
+            judge_corruptions({"model": model}, data, Path(folder) / str(number), **run)
+            photos = len(pixels) * len(names)
+            rates["network"].append(photos / (middle - start))
+            # The judge sees the clean photos too.
+            rates["judge"].append((photos + len(pixels)) / (time.perf_counter() - middle))
+    network, judge = (statistics.median(rates[key]) for key in ("network", "judge"))
+    print(f"{arguments.judge}, {len(pixels)} photos, {', '.join(names)} at severity {arguments.severity}\n")
+    print("| what | photos/s | of the network alone |\n|---|---|---|")
+    print(f"| the network alone | {network:.0f} | |")
+    print(f"| corrupted on the fly and judged | {judge:.0f} | {judge / network:.2f}x |")
 
 
 def _print_beside_reference(package: ModuleType, photos: list[np.ndarray], arguments: argparse.Namespace) -> None:
@@ -107,13 +163,16 @@ def _photos(folder: Path, count: int) -> list[np.ndarray]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("photos", type=Path, help="a folder of photos")
+    parser.add_argument("photos", type=Path, help="a folder of photos; of --judge: a release")
     parser.add_argument(
         "--reference", type=Path, help="folder that holds the reference package, if it is not installed"
     )
     parser.add_argument("--severity", type=int, choices=SEVERITIES, default=3)
     parser.add_argument("--count", type=int, default=10, help="photos")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--judge", metavar="ARCH", help="measure the judge with this network (resnet18, timm:...)")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--batch", type=int, default=16, help="images in a forward pass of --judge")
     parser.add_argument("--names", nargs="+", choices=CORRUPTIONS, default=list(CORRUPTIONS), metavar="NAME")
     return parser
 

@@ -8,8 +8,6 @@ The published files of ImageNet-C were made at 224 x 224 by code of the same tab
 hendrycks/robustness) and saved as JPEG of quality 85. Where that code differs beyond its size, the docstring says so.
 """
 
-from io import BytesIO
-
 import cv2
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
@@ -17,7 +15,7 @@ from PIL import Image as Pillow
 from scipy.ndimage import gaussian_filter
 
 from bgdata.corrupt.hsv import change_hsv
-from bgdata.io import decode_image
+from bgdata.io import decode_image, encode_jpeg
 
 # The contrast that is left.
 CONTRAST = (0.4, 0.3, 0.2, 0.1, 0.05)
@@ -113,13 +111,11 @@ def pixelate(image: Image, severity: int, rng: np.random.Generator) -> Image:  #
 
 
 def jpeg_compression(image: Image, severity: int, rng: np.random.Generator) -> Image:  # noqa: ARG001 # as all others
-    """Written as a JPEG by Pillow with its defaults (4:2:0) and read again. Draws nothing. Table: JPEG.
+    """Written as a JPEG of low quality (4:2:0) and read again. Draws nothing. Table: JPEG.
 
-    OpenCV reads it: by libjpeg-turbo as Pillow does, to the same pixels in two thirds of the time.
+    OpenCV does both, by libjpeg-turbo as the reference's Pillow does: to the same pixels in two thirds of the time.
     """
-    written = BytesIO()
-    Pillow.fromarray(image).save(written, "JPEG", quality=JPEG[severity - 1])
-    return decode_image(written.getvalue())
+    return decode_image(encode_jpeg(image, JPEG[severity - 1]))
 
 
 def saturate(image: Image, severity: int, rng: np.random.Generator) -> Image:  # noqa: ARG001 # as all others

@@ -441,8 +441,8 @@ def test_foreground_sensitivity_is_one_more_column_where_it_is_known(project: Pa
         content = json.loads(path.read_text())
         write_json(path, content | found | {"seeds": [seed | found for seed in content["seeds"]]})
     text = run()
-    header = next(row for row in Page(text).rows if row and row[0] == "trained as")
-    assert header[-1] == "fg sensitivity"
+    header = next(row for row in Page(text).rows if row and row[-1] == "fg sensitivity")
+    assert header[:2] == ["trained as", "clean"]
     shown = {row[0]: row[-1] for row in Page(text).rows if row and row[0] in RECIPES and len(row) == len(header)}
     assert shown == {"original": "25.0", "mixed_rand": "\N{MINUS SIGN}12.5", "dynamic": "–"}  # noqa: RUF001
     assert "sigma 0.25, mean of 3 draws: accuracy 75.0 with it on the background, 50.0 on the foreground" in text

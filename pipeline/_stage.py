@@ -24,6 +24,11 @@ RAW = Path("data/raw")
 # What is too large, or not ours, to be an out of DVC's: archives and the trees unpacked from them.
 DOWNLOADS = Path("data/downloads")
 WEIGHTS = Path("data/weights")
+TRANSFER_SETS = RAW / "transfer"
+# What each backbone of the transfer is, by the hash of its weights.
+BACKBONES = Path("data/backbones")
+# Networks of other tasks, on backbones. Not in RUNS, from which the backbones come.
+TRANSFER = Path("transfer")
 SETS = Path("data/in9")
 # Beside the sets, not among them: as large as seventy-five of them.
 CORRUPTED = Path("data/corrupted")
@@ -140,7 +145,7 @@ def transfer_root(name: str, source: str) -> Path:
         if folder is None:
             raise InputError(f"the transfer set {name} is local: set runtime.transfer.{name} to its folder")
         return Path(folder).expanduser()
-    return (DOWNLOADS if source == "download" else RAW) / name
+    return DOWNLOADS / "transfer" / name if source == "download" else TRANSFER_SETS / name
 
 
 def run_folder(run: Path, number: int) -> Path:

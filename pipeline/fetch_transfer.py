@@ -1,30 +1,35 @@
-"""Put a set of the transfer tasks into data/raw/<set>: draw its scenes, or list one on this machine or from the web."""
+"""Put the sets of the transfer tasks into data/raw/transfer: drawn, or listed where they lie or are unpacked."""
 
 import argparse
+from pathlib import Path
+from typing import Any
 
 from bgdata.fetch.transfer import download_transfer_set, write_transfer_listing
 from bgdata.ingest.candidates import LISTING
 from bgdata.synthetic.layouts import write_scenes
-from pipeline._stage import RAW, read_settings, run_stage, runtime, transfer_root
+from pipeline._stage import TRANSFER_SETS, read_settings, run_stage, runtime, transfer_root
 from pipeline._workspace import workspace
 
 
-def main(arguments: argparse.Namespace) -> None:
-    """Draw, or download and unpack; either way a listing of the set's files lies in data/raw/<set>."""
-    name = arguments.set
-    settings = read_settings(f"fetch_transfer-{name}")
+def main(_: argparse.Namespace) -> None:
+    """Draw, or download and unpack, each set that a task uses; data/raw/transfer/<set> lists its files."""
+    settings = read_settings("fetch_transfer")
+    with workspace("fetch_transfer", settings=settings, inputs={}, outs={"sets": TRANSFER_SETS}) as work:
+        (work / "sets").mkdir(exist_ok=True)
+        for name, its in settings["sets"].items():
+            _fetch(name, its, work / "sets" / name, seed=settings["seed"])
+
+
+def _fetch(name: str, settings: dict[str, Any], out: Path, *, seed: int) -> None:
     layout, source = settings["layout"], settings["source"]
-    with workspace(f"fetch_transfer-{name}", settings=settings, inputs={}, outs={name: RAW / name}) as work:
-        root = work / name if source == "synthetic" else transfer_root(name, source)
-        if source == "synthetic":
-            write_scenes(root, **settings["scenes"], seed=settings["seed"])
-        elif source == "download":
-            download_transfer_set(layout, root, mirror=runtime()["mirror"])
-        files = write_transfer_listing(layout, root, work / name / LISTING)
+    root = out if source == "synthetic" else transfer_root(name, source)
+    if source == "synthetic":
+        write_scenes(root, **settings["scenes"], seed=seed)
+    elif source == "download":
+        download_transfer_set(layout, root, mirror=runtime()["mirror"])
+    files = write_transfer_listing(layout, root, out / LISTING)
     print(f"fetch_transfer: {files} files of {name} ({layout}, {source})")
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(prog="python -m pipeline.fetch_transfer", description=__doc__)
-    parser.add_argument("set", help="the set, as params.yaml calls it")
-    run_stage(main, parser)
+    run_stage(main, argparse.ArgumentParser(prog="python -m pipeline.fetch_transfer", description=__doc__))

@@ -26,7 +26,8 @@ def _known(name: str) -> str:
     return name
 
 
-def _unlike(values: list[Any]) -> list[Any]:
+def unlike(values: list[Any]) -> list[Any]:
+    """The values themselves; raises ValueError where one stands twice."""
     if len(set(values)) < len(values):
         raise ValueError(f"one stands twice in {', '.join(map(str, values))}: remove it")
     return values
@@ -37,14 +38,19 @@ Severity = Annotated[int, Field(ge=1, le=5)]
 Region = Literal["whole", "foreground", "background"]
 
 
-class CorruptionSettings(Settings):
-    """`corruptions`."""
+class CellSettings(Settings):
+    """Which corruptions, at which severities."""
 
-    names: Annotated[list[Name], BeforeValidator(_listed), AfterValidator(_unlike), Field(min_length=1)] = Field(
+    names: Annotated[list[Name], BeforeValidator(_listed), AfterValidator(unlike), Field(min_length=1)] = Field(
         description="corruptions by name; or `standard`, the fifteen, or `all`, with the four further ones"
     )
-    severities: Annotated[list[Severity], AfterValidator(_unlike), Field(min_length=1)]
-    regions: Annotated[list[Region], AfterValidator(_unlike), Field(min_length=1)] = Field(
+    severities: Annotated[list[Severity], AfterValidator(unlike), Field(min_length=1)]
+
+
+class CorruptionSettings(CellSettings):
+    """`corruptions`."""
+
+    regions: Annotated[list[Region], AfterValidator(unlike), Field(min_length=1)] = Field(
         description="what of a photo is corrupted: the whole, the foreground alone, the background alone"
     )
     store: bool = Field(description="true: sets are written once, as shards; false: made on the fly, the same bytes")

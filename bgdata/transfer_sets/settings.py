@@ -8,8 +8,6 @@ from bgdata.settings import Settings
 
 Layout = Literal["coco", "voc", "ade20k", "cifar10", "folder", "scenes"]
 Task = Literal["detection", "segmentation", "classification"]
-# What no set may be called: these lie in data/raw and data/downloads already.
-TAKEN = ("photos", "coco", "voc", "davis")
 
 
 class DrawnSettings(Settings):

@@ -7,27 +7,16 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812  # the name that everyone knows it by
 from jaxtyping import Float32
-from pydantic import Field
 from torch import Tensor, nn
 
 from bgdata.errors import InputError
 from bgdata.geometry import resize_pixels
-from bgdata.settings import Settings
 from bgdata.transfer_sets.base import LabelledImage
 from models.training.augment import crop_and_flip
-from models.training.settings import AugmentSettings
 from models.transfer.backbones import FeatureNetwork, PooledBackbone
 from models.transfer.batches import open_mix, to_images, torch_generator
 from models.transfer.class_accuracy import METRICS, ClassAccuracy, label_of, measure_accuracy
-
-
-class ClassificationSettings(Settings):
-    """The classifier: what its images are, and what is drawn in training. robust-models-transfer's is in brackets."""
-
-    size: int = Field(ge=16, description="side in pixels before the crop; backbones resize to their own [32 of CIFAR]")
-    crop_scale: float = Field(gt=0, le=1, description="least share of the area that a random crop shows [4 px of pad]")
-    flip: bool = Field(description="half of the training images are mirrored [true]")
-    augment: AugmentSettings | None = Field(default=None, description="augmix or prime; null: none")
+from models.transfer.task_settings import ClassificationSettings
 
 
 class LinearClassifier(nn.Module):

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torchvision.models.detection import MaskRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
@@ -20,32 +19,15 @@ from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from bgdata.errors import InputError
 from bgdata.masks.rle import encode_rle
-from bgdata.settings import Settings
 from bgdata.transfer_sets.base import LabelledImage
 from models.transfer.average_precision import METRICS, AveragePrecision, measure
 from models.transfer.backbones import Backbone, FeatureNetwork
+from models.transfer.task_settings import DetectionSettings
 
 _BOX_PLACES, _MASK_PLACES = 7, 14
 # Three: torchvision's and mmdetection's.
 _ASPECTS = (0.5, 1.0, 2.0)
 _SIZES_OF_JITTER = 5
-
-
-class DetectionSettings(Settings):
-    """The detector: images, pyramid and heads. What full-size detectors have is said in brackets."""
-
-    size: int = Field(ge=32, description="shorter side in pixels that images are resized to [800]")
-    max_size: int = Field(ge=32, description="longer side at most [1333]")
-    jitter: float = Field(ge=0, lt=1, description="training images are up to this share smaller or larger [0]")
-    flip: bool = Field(description="half of the training images are mirrored [true]")
-    channels: int = Field(ge=8, description="of the pyramid's maps and the mask head [256]")
-    hidden: int = Field(ge=8, description="width of the box head's two layers [1024]")
-    mask_layers: int = Field(ge=1, description="convolutions of the mask head [4]")
-    anchor: float = Field(gt=0, description="side of the anchors, in strides of their map [8]")
-    proposals: int = Field(ge=1, description="of an image in training, half as many later [2000]")
-    samples: int = Field(ge=2, description="of an image's proposals, and half as many of its anchors, train [512]")
-    detections: int = Field(ge=1, le=100, description="of an image, at most [100, as many as COCO's AP counts]")
-    score: float = Field(ge=0, lt=1, description="least score of a detection [0.05]")
 
 
 class Pyramid(nn.Module):

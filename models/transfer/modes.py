@@ -1,13 +1,12 @@
 """What of a backbone is trained under a new task: nothing, nothing but what batch norms measure, or all of it."""
 
 from collections.abc import Callable
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from torch import nn
 
 from models.transfer.backbones import FeatureNetwork
-
-Mode = Literal["fixed_feature", "fixed_weights", "full_network"]
+from models.transfer.settings import Mode
 
 _Network = TypeVar("_Network", bound=FeatureNetwork)
 

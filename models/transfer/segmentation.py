@@ -1,56 +1,23 @@
 """Semantic segmentation: a class for each pixel, by UPerNet or a small FCN on any backbone's maps."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812  # the name that everyone knows it by
 from jaxtyping import Float32, Int64, UInt8
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from bgdata.errors import InputError
 from bgdata.geometry import resize_pixels
-from bgdata.settings import Settings
 from bgdata.transfer_sets.base import VOID, LabelledImage
-from models.training.settings import AugmentSettings
 from models.transfer.backbones import Backbone, FeatureNetwork
 from models.transfer.batches import open_mix, to_images
 from models.transfer.crops import draw_square
 from models.transfer.mean_iou import METRICS, MeanIou, labels_of, measure_iou
 from models.transfer.segmentation_heads import Fcn, UperNet, enlarge
-
-
-class SegmentationSettings(Settings):
-    """The segmenter: images, head and what is drawn in training. mmsegmentation's UPerNet's is said in brackets."""
-
-    size: int = Field(ge=32, description="shorter side in pixels that images are resized to [512]")
-    crop: int = Field(ge=32, description="side in pixels of the squares that are cut from them in training [512]")
-    head: Literal["upernet", "fcn", "fused_fcn"] = Field(
-        description="fcn: on the coarsest map; fused_fcn: on the sum of all maps [upernet]"
-    )
-    channels: int = Field(ge=8, description="of the head's layers [512]")
-    dropout: float = Field(ge=0, lt=1, description="of whole maps before the last layer [0.1]")
-    auxiliary: float = Field(ge=0, description="weight of the loss of an fcn on the map before the coarsest [0.4]")
-    balance: float = Field(
-        ge=0, le=1, description="rare classes weigh more: 0 not at all, 1 as much as frequent ones [0]"
-    )
-    min_scale: float = Field(gt=0, description="images are enlarged by at least this factor before the crop [0.5]")
-    max_scale: float = Field(gt=0, description="and by at most this [2.0]")
-    most_of_one: float = Field(
-        gt=0, le=1, description="a crop is drawn anew, ten times at most, where one class has more of it [0.75]"
-    )
-    flip: bool = Field(description="half of the crops are mirrored [true]")
-    augment: AugmentSettings | None = Field(default=None, description="prime without warp; null: none")
-
-    @model_validator(mode="after")
-    def _fits_together(self) -> "SegmentationSettings":
-        if self.min_scale > self.max_scale:
-            raise ValueError(f"min_scale is {self.min_scale}, above max_scale, {self.max_scale}")
-        if self.crop % 32:
-            raise ValueError(f"crop is {self.crop}: take a multiple of 32, the coarsest stride of backbones")
-        return self
+from models.transfer.task_settings import SegmentationSettings
 
 
 class Segmenter(nn.Module):

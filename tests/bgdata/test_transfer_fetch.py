@@ -199,50 +199,44 @@ def configure(project: Path, name: str, settings: dict[str, Any]) -> None:
     (project / f"build/config/{name}.json").write_text(json.dumps(settings))
 
 
-def settings_of(**values: Any) -> dict[str, Any]:
-    return TransferSetSettings.model_validate(values).model_dump() | {"seed": 4}
+def settings_of(name: str, **values: Any) -> dict[str, Any]:
+    return {"sets": {name: TransferSetSettings.model_validate(values).model_dump()}, "seed": 4}
 
 
-def run(name: str) -> None:
-    fetch_transfer.main(argparse.Namespace(set=name))
+def run() -> None:
+    fetch_transfer.main(argparse.Namespace())
 
 
 def test_scenes_are_drawn_listed_and_open(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    configure(project, "fetch_transfer-small", settings_of(layout="scenes", source="synthetic", scenes=SCENES))
-    run("small")
+    configure(project, "fetch_transfer", settings_of("small", layout="scenes", source="synthetic", scenes=SCENES))
+    run()
     assert capsys.readouterr().out == "fetch_transfer: 24 files of small (scenes, synthetic)\n"
-    assert len(lines(project / "data/raw/small/listing.csv")) == 24
+    assert len(lines(project / "data/raw/transfer/small/listing.csv")) == 24
     settings = TransferSetSettings(layout="scenes", source="synthetic", scenes=SCENES)
     for split, count in (("train", 12), ("val", 10)):
-        data = open_task_set("detection", settings, root=project / "data/raw/small", split=split)
+        data = open_task_set("detection", settings, root=project / "data/raw/transfer/small", split=split)
         assert len(data.ids) == count
-    first = (project / "data/raw/small/annotations/instances_train2017.json").read_bytes()
-    run("small")
-    assert (project / "data/raw/small/annotations/instances_train2017.json").read_bytes() == first
+    first = (project / "data/raw/transfer/small/annotations/instances_train2017.json").read_bytes()
+    run()
+    assert (project / "data/raw/transfer/small/annotations/instances_train2017.json").read_bytes() == first
 
 
 def test_a_local_set_is_listed_where_it_lies_and_must_be_named(project: Path, tmp_path: Path) -> None:
-    configure(project, "fetch_transfer-mine", settings_of(layout="coco", source="local"))
+    configure(project, "fetch_transfer", settings_of("mine", layout="coco", source="local"))
     with pytest.raises(InputError, match=r"the transfer set mine is local: set runtime.transfer.mine to its folder"):
-        run("mine")
+        run()
     root = make("coco", tmp_path / "mine")
     configure(project, "runtime", {"workers": 1, "mirror": None, "transfer": {"mine": str(root)}})
-    run("mine")
-    assert len(lines(project / "data/raw/mine/listing.csv")) == LISTED["coco"]
-    assert [path.name for path in (project / "data/raw/mine").iterdir()] == ["listing.csv"]
+    run()
+    assert len(lines(project / "data/raw/transfer/mine/listing.csv")) == LISTED["coco"]
+    assert [path.name for path in (project / "data/raw/transfer/mine").iterdir()] == ["listing.csv"]
 
 
 def test_a_published_set_is_unpacked_beside_and_listed(
     project: Path, tmp_path: Path, published: dict[str, bytes]
 ) -> None:
     published |= archives("cifar10", make("cifar10", tmp_path / "made"))
-    configure(project, "fetch_transfer-cifar", settings_of(layout="cifar10", source="download"))
-    run("cifar")
-    assert len(lines(project / "data/raw/cifar/listing.csv")) == LISTED["cifar10"]
-    assert (project / "data/downloads/cifar/cifar-10-batches-py/test_batch").is_file()
-
-
-@pytest.mark.usefixtures("project")
-def test_a_set_that_params_does_not_name_is_named() -> None:
-    with pytest.raises(InputError, match=r"fetch_transfer-other.json is missing: run `dvc repro config` first"):
-        run("other")
+    configure(project, "fetch_transfer", settings_of("cifar", layout="cifar10", source="download"))
+    run()
+    assert len(lines(project / "data/raw/transfer/cifar/listing.csv")) == LISTED["cifar10"]
+    assert (project / "data/downloads/transfer/cifar/cifar-10-batches-py/test_batch").is_file()

@@ -19,11 +19,12 @@ from models.evaluation.statistics import wilson_interval
 from models.training.settings import AugmentSettings
 from models.transfer.backbones import PooledBackbone
 from models.transfer.class_accuracy import ClassAccuracy, measure_accuracy
-from models.transfer.classification import Classification, ClassificationSettings, LinearClassifier
+from models.transfer.classification import Classification, LinearClassifier
 from models.transfer.loading import load_backbone, load_pooled
 from models.transfer.modes import Mode
 from models.transfer.presets import find_preset
 from models.transfer.settings import BackboneSettings, TrainSettings
+from models.transfer.task_settings import ClassificationSettings
 from models.transfer.tasks import Scored, Task, intervals
 from models.transfer.train import TransferRun, train_transfer
 

@@ -16,11 +16,12 @@ from bgdata.synthetic.layouts import write_coco
 from bgdata.transfer_sets.base import Instance, LabelledImage
 from bgdata.transfer_sets.coco import CocoDetection
 from models.transfer.backbones import Backbone
-from models.transfer.detection import Detection, DetectionSettings, _target
+from models.transfer.detection import Detection, _target
 from models.transfer.loading import load_backbone, load_pooled, rebuild_backbone
 from models.transfer.modes import fixed_feature
 from models.transfer.presets import find_preset
 from models.transfer.settings import BackboneSettings, TrainSettings
+from models.transfer.task_settings import DetectionSettings
 from models.transfer.tasks import Task
 from models.transfer.train import TransferRun, train_transfer
 

@@ -10,6 +10,7 @@ from bgdata.fetch.public_lists import PUBLIC_LISTS
 from bgdata.labels import IN9
 from models.segmenters.settings import SECTIONS, Method
 from models.training.settings import RecipeSettings, named_classes
+from pipeline._transfer_settings import transfer_settings
 from pipeline.params import BERT, SEGMENTATION_SETS, WEIGHTS, Params
 
 
@@ -38,6 +39,7 @@ def resolve_settings(params: Params) -> dict[str, Any]:
     }
     resolved |= {f"weights-{name}": {"wanted": name in _wanted_weights(params)} for name in WEIGHTS}
     resolved |= _segmentation_settings(params)
+    resolved |= transfer_settings(params.transfer, seed=params.seed)
     for method, mix in params.mix.items():
         resolved[f"mix-{method}"] = {"mix": mix.model_dump()} | encoding | seed
     resolved["in9l"] = _in9l(params, classes | seed)

@@ -1,5 +1,6 @@
 """The whole of params.yaml: its sections, and what must hold between them."""
 
+from difflib import get_close_matches
 from typing import Annotated, Literal, get_args
 
 from pydantic import Field, StringConstraints, model_validator
@@ -14,6 +15,7 @@ from models.digits.settings import DigitsSettings
 from models.evaluation.settings import ChallengeSettings, EvaluateSettings, SaliencySettings
 from models.segmenters.settings import DetectorName, Method, SamName, SegmentSettings
 from models.training.settings import INIT, RecipeSettings, TrainSettings
+from models.transfer.settings import TransferSettings
 from models.unet.settings import UNetSettings
 
 # The name becomes a stage's name and a folder's.
@@ -37,6 +39,7 @@ class RuntimeSettings(Settings):
     coco: str | None
     voc: str | None
     davis: str | None
+    transfer: dict[str, str]
     mirror: str | None
 
     @model_validator(mode="after")
@@ -98,6 +101,7 @@ class Params(Settings):
     saliency: SaliencySettings
     corruptions: CorruptionSettings
     digits: DigitsSettings
+    transfer: TransferSettings
     recipes: dict[RecipeName, RecipeSettings]
 
     @model_validator(mode="after")
@@ -120,6 +124,16 @@ class Params(Settings):
                 if start in passed:
                     raise ValueError(f"recipes.{name} starts from itself: {' <- '.join([*passed, start])}")
                 passed.append(start)
+        return self
+
+    @model_validator(mode="after")
+    def _backbones_are_there(self) -> "Params":
+        for name, backbone in self.transfer.backbones.items():
+            if backbone.recipe is not None and backbone.recipe not in self.recipes:
+                close = get_close_matches(backbone.recipe, self.recipes) or sorted(self.recipes)
+                raise ValueError(
+                    f"transfer.backbones.{name}: no recipe is called {backbone.recipe!r}: try {', '.join(close)}"
+                )
         return self
 
     @model_validator(mode="after")

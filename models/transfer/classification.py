@@ -36,7 +36,7 @@ class Classification:
     """Classification as a task: predictions are `{label, confidence}`; the score is accuracy."""
 
     name = "classification"
-    metrics = METRICS
+    metrics: tuple[str, ...] = METRICS
 
     def __init__(self, settings: ClassificationSettings) -> None:
         self.settings = settings

@@ -48,7 +48,7 @@ class Detection:
     """Mask R-CNN as a task: predictions are COCO's results of an image, scores are box and mask AP."""
 
     name = "detection"
-    metrics = METRICS
+    metrics: tuple[str, ...] = METRICS
 
     def __init__(self, settings: DetectionSettings) -> None:
         self.settings = settings

@@ -47,7 +47,7 @@ class Segmentation:
     """Segmentation as a task: predictions are classes a pixel, `H W` uint8; the score is mean IoU."""
 
     name = "segmentation"
-    metrics = METRICS
+    metrics: tuple[str, ...] = METRICS
 
     def __init__(self, settings: SegmentationSettings) -> None:
         self.settings = settings

@@ -112,7 +112,7 @@ def test_images_and_classes_stay_in_step(seed: int, flip: bool, share: float, sc
     image, classes = square.image(COLOURS[labels], square.side, outside=GREY), square.labels(labels, square.side)
     expected = np.where((classes == VOID)[..., None], np.array(GREY, np.uint8), COLOURS[np.minimum(classes, 2)])
     assert np.array_equal(image, expected)
-    # Away from other classes and from the edge, beyond which may be others, further than resizing looks, nothing changes.
+    # Away from other classes and the edge (others may lie beyond), further than resizing looks, nothing changes.
     image, classes = square.image(COLOURS[labels], 32, outside=GREY), square.labels(labels, 32)
     reach = 2 * math.ceil(32 / square.side) + 3
     known = np.pad(classes.astype(int), 1, constant_values=-1)

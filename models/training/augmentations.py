@@ -29,9 +29,13 @@ def open_augment(settings: AugmentSettings | None) -> Augment | None:
     """
     if settings is None:
         return None
+    return partial(_replaced if settings.jsd is None else _with_views, open_mix(settings))
+
+
+def open_mix(settings: AugmentSettings) -> Mix:
+    """A function that mixes images, and nothing else of a batch."""
     operations = _KINDS[settings.kind](settings)
-    mix = partial(mix_chains, operations=operations, width=settings.width, depth=settings.depth, alpha=settings.alpha)
-    return partial(_replaced if settings.jsd is None else _with_views, mix)
+    return partial(mix_chains, operations=operations, width=settings.width, depth=settings.depth, alpha=settings.alpha)
 
 
 def _replaced(mix: Mix, batch: Batch, generator: Generator) -> Batch:

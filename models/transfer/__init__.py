@@ -8,5 +8,3 @@ Tasks: `tasks` (what a task is), `train` (the loop, which knows none), `detectio
 `segmentation` with `segmentation_heads`, `crops` (an image and its classes in step) and `mean_iou`, `classification`
 with `class_accuracy`; `batches` (floats, and PRIME or AugMix).
 """
-
-import models.lean_torchvision  # noqa: F401  # before anything here imports torchvision

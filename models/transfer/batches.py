@@ -1,7 +1,6 @@
 """What becomes of a batch's images on the device: floats, and PRIME or AugMix while a task is trained."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import numpy as np
 import torch
@@ -9,9 +8,6 @@ from jaxtyping import Float32, UInt8
 from torch import Generator, Tensor
 
 from bgdata.errors import InputError
-from models.training.augmix import augmix_operations
-from models.training.chains import mix_chains
-from models.training.prime import prime_operations
 from models.training.settings import AugmentSettings
 
 Mix = Callable[[Float32[Tensor, "b 3 s s"], np.random.Generator], Float32[Tensor, "b 3 s s"]]
@@ -37,8 +33,9 @@ def open_mix(settings: AugmentSettings | None, *, in_place: bool) -> Mix:
         raise InputError("augment augmix moves pixels, whose labels stay where they are: take prime without warp")
     if in_place and settings.warp is not None:
         raise InputError("augment.warp moves pixels, whose labels stay where they are: leave it out")
-    operations = (augmix_operations if settings.kind == "augmix" else prime_operations)(settings)
-    mix = partial(mix_chains, operations=operations, width=settings.width, depth=settings.depth, alpha=settings.alpha)
+    from models.training import augmentations  # here: takes a second, and networks are judged without
+
+    mix = augmentations.open_mix(settings)
     return lambda images, generator: mix(images, torch_generator(generator))
 
 

@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 
 import torch.nn.functional as F  # noqa: N812  # the name that everyone knows it by
-from segmentation_models_pytorch.base.initialization import initialize_decoder
-from segmentation_models_pytorch.decoders.upernet.decoder import UPerNetDecoder
 from torch import Tensor, nn
 
 from bgdata.errors import InputError
@@ -18,6 +16,10 @@ class UperNet(nn.Module):
     """
 
     def __init__(self, channels: Mapping[int, int], classes: int, *, width: int, dropout: float) -> None:
+        # Here: the library takes two seconds to import, and the small head does without.
+        from segmentation_models_pytorch.base.initialization import initialize_decoder
+        from segmentation_models_pytorch.decoders.upernet.decoder import UPerNetDecoder
+
         super().__init__()
         # Its lists begin with the image and the map of stride 2, which it never reads.
         self.decoder = UPerNetDecoder((0, 0, *channels.values()), len(channels) + 1, width)
@@ -53,7 +55,11 @@ class Fcn(nn.Module):
             nn.BatchNorm2d(width),
             nn.ReLU(inplace=True),
         )
-        initialize_decoder(self)
+        for name, weights in self.named_parameters():
+            if weights.ndim == 4:
+                nn.init.kaiming_uniform_(weights, nonlinearity="relu")
+            elif name.startswith("laterals"):
+                nn.init.zeros_(weights)
         self.last = nn.Sequential(nn.Dropout2d(dropout), nn.Conv2d(width, classes, 1))
 
     def forward(self, maps: Mapping[int, Tensor]) -> Tensor:

@@ -9,12 +9,12 @@ from jaxtyping import Bool, UInt8
 
 from bgdata.segmentation_sets.voc import voc_palette
 from bgdata.sheets.sheet import SEGMENTATION, Colour
-from bgdata.transfer_sets.base import VOID
+from bgdata.transfer_sets.base import BACKGROUND, VOID
 
 TRUTH, FOUND = SEGMENTATION["truth"], SEGMENTATION["found"]
 GREY: Colour = (128, 128, 128)
-_MASK, _CLASSES = 0.35, 0.6
-_PALER = 0.35
+_MASK, _CLASSES = 0.3, 0.6
+_PALER = 0.5
 # Of the picture: regions below are not named, there would be no room.
 _NAMED = 0.01
 _FONT, _SIZE = cv2.FONT_HERSHEY_SIMPLEX, 0.36
@@ -58,7 +58,9 @@ class ObjectsCell:
 
 @dataclass(frozen=True)
 class ClassesCell:
-    """An image under the class of each pixel (VOID: grey); the larger regions are named."""
+    """An image under the class of each pixel (VOID: grey); the larger regions are named. What is background, where the
+    categories have that, is left as it is, in paler colours.
+    """
 
     image: UInt8[np.ndarray, "h w 3"]
     labels: UInt8[np.ndarray, "h w"]
@@ -67,9 +69,10 @@ class ClassesCell:
 
     def draw(self, *, side: int) -> UInt8[np.ndarray, "_ _ 3"]:
         """The picture, its longer side `side` pixels."""
-        picture, _ = _enlarged(self.image, side)
+        picture = _pale(_enlarged(self.image, side)[0])
         labels = cv2.resize(self.labels, picture.shape[1::-1], interpolation=cv2.INTER_NEAREST)
-        present = np.unique(labels).tolist()
+        first = 1 if tuple(self.categories[:1]) == (BACKGROUND,) else 0
+        present = [label for label in np.unique(labels).tolist() if label >= first]
         for label in present:
             _tint(picture, labels == label, class_colour(label), _CLASSES)
         for label in present:

@@ -18,8 +18,8 @@ IMAGES = 4
 # Images that are looked at for some with objects.
 _LOOKED_AT = 24
 _SIDE, _QUALITY = 220, 80
-# Of a detection, to be shown.
-_SCORE, _SHOWN = 0.5, 5
+# Objects found of an image that are shown at least: the surest.
+_SHOWN = 2
 
 
 def draw_examples(one: TrainedNetwork, conditions: JudgedConditions, device: torch.device, *, title: str) -> bytes:
@@ -90,17 +90,18 @@ def _cell(found: LabelledImage, said: Any, data: TaskSet) -> Cell:
 def _objects_cell(found: LabelledImage, said: Sequence[Mapping[str, Any]], categories: Sequence[str]) -> ObjectsCell:
     height, width = found.image.shape[:2]
     truth = [DrawnObject(one.box, one.mask, "crowd" if one.crowd else categories[one.label]) for one in found.instances]
-    sure = [one for one in said if one["score"] >= _SCORE][:_SHOWN]
+    # As many as there are true ones: any threshold of scores would leave weak networks' pictures bare.
+    surest = said[: max(len(truth), _SHOWN)]
     guessed = [
         DrawnObject(
             _edges(one["bbox"]),
             decode_rle(one["segmentation"], (height, width)),
             f"{categories[one['category_id'] - 1]} {one['score']:.2f}",
         )
-        for one in sure
+        for one in surest
     ]
-    more = f"{len(said)} found, shown: score of {_SCORE} or more" if said else "nothing found"
-    return ObjectsCell(found.image, truth, guessed, (more,))
+    shown = f"{len(said)} found, the surest {len(surest)} are shown" if said else "nothing found"
+    return ObjectsCell(found.image, truth, guessed, (shown,))
 
 
 def _edges(box: Sequence[float]) -> tuple[float, float, float, float]:

@@ -82,8 +82,11 @@ def open_conditions(
 def load_networks(paths: Sequence[Path]) -> list[TrainedNetwork]:
     """The networks of checkpoints, one a seed.
 
-    Raises InputError as `load_transfer` does, and where they are of different tasks.
+    Raises InputError as `load_transfer` does, and where one is missing, or they are not trained alike.
     """
+    for path in paths:
+        if not path.is_file():
+            raise InputError(f"{path} is missing: train it (dvc repro transfer_train)")
     networks = [TrainedNetwork(*load_transfer(path), file_sha256(path)) for path in paths]
     for path, one in zip(paths, networks, strict=True):
         if _of(one) != _of(networks[0]):

@@ -48,7 +48,8 @@ def draw_examples(one: TrainedNetwork, conditions: JudgedConditions, device: tor
 def _choose(data: TaskSet, seed: int) -> list[str]:
     """The first images of a seeded order that have objects; others where there are too few."""
     order = [data.ids[place] for place in seeded_order(seed, data.ids, "transfer examples")]
-    with_objects, without = [], []
+    with_objects: list[str] = []
+    without: list[str] = []
     for image_id in order[:_LOOKED_AT]:
         (with_objects if _has_objects(data.read(image_id), data) else without).append(image_id)
         if len(with_objects) == IMAGES:

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +38,9 @@ from models.transfer.mean_iou import measure_iou
 from models.transfer.pictures import draw_examples
 from models.transfer.result_shapes import TransferScores
 from models.transfer.summary import Measured, score_conditions, seed_draws, seed_values
-from models.transfer.tasks import Scored
+from models.transfer.tasks import Scored, draw_counts
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = pytest.mark.usefixtures("one_thread", "few_draws")
 
 CPU = torch.device("cpu")
 SIZE = (40, 52)
@@ -74,6 +75,12 @@ class Photos:
         label = number % 3 if self.task == "classification" else None
         instances = (Instance(0, (0.0, 0.0, 1.0, 1.0), mask),)
         return LabelledImage(image_id, pixels, instances, labels, label)
+
+
+@pytest.fixture
+def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each draw of a detector's scores costs a millisecond, with types checked."""
+    monkeypatch.setattr("models.transfer.judge.draw_counts", partial(draw_counts, resamples=20))
 
 
 class Killed(Exception):

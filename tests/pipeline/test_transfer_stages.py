@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from models.classifiers.checkpoints import save_classifier
 from models.classifiers.classifier import build_classifier
 from models.transfer.result_shapes import TransferScores
 from models.transfer.settings import TransferSettings
+from models.transfer.tasks import draw_counts
 from pipeline._transfer_settings import transfer_settings
 from tests.pipeline.conftest import Run
 
@@ -60,6 +62,12 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     classifier = build_classifier("resnet8", input_size=32, classes=9)
     save_classifier(folder / "runs/original/model.pt", classifier, {"recipe": "original", "seed": 0})
     return folder
+
+
+@pytest.fixture(autouse=True)
+def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each draw of a detector's scores costs a millisecond, with types checked."""
+    monkeypatch.setattr("models.transfer.judge.draw_counts", partial(draw_counts, resamples=20))
 
 
 @pytest.fixture

@@ -15,14 +15,14 @@ class Reader:
     """A set whose images are decoded once, while they fit into `room` bytes, and anew each time beyond that."""
 
     def __init__(self, data: TaskSet, *, room: int = ROOM) -> None:
-        self._data = data
+        self.data = data
         self._left = room
         self._kept: dict[str, LabelledImage] = {}
 
     def read(self, image_id: str) -> LabelledImage:
         """The image and what is true of it; may be called from several threads."""
         found = self._kept.get(image_id)
-        return self._data.read(image_id) if found is None else found
+        return self.data.read(image_id) if found is None else found
 
     def keep(self, one: LabelledImage) -> LabelledImage:
         """The image itself, kept if there is room; one thread alone may call it."""

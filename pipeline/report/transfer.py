@@ -1,7 +1,7 @@
 """What the judge of the transfer wrote of each network: read, checked, and as numbers for dvc's metrics and plots."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from pipeline.report.table import Cell
 TRANSFER_COLUMNS = ("task", "backbone", "mode", "metric", "main", "seed", "condition", "clean", "shifted")
 # What a metric comes to, and what the page calls it.
 NUMBERS = {"clean": "clean", "mpc": "mPC", "rpc": "rPC", "swapped": "swapped", "gap": "gap", "kept": "kept"}
+NumberOf = Callable[[TransferScores, str, str], float | None]
 AnyEstimate = Estimate | RatioEstimate | DifferenceEstimate
 
 
@@ -30,7 +31,8 @@ def read_transfer(scores: Path, keys: Sequence[str]) -> dict[str, TransferScores
         if _judged_on(judged) != _judged_on(first):
             raise InputError(
                 f"{scores / 'transfer' / key / 'scores.json'} was judged on other images, corruptions, backgrounds, "
-                f"metrics or seeds than {first.key} beside it: run `dvc repro --force {_stage(first.key)} {_stage(key)}`"
+                f"metrics or seeds than {first.key} beside it: run `dvc repro --force {_stage(first.key)} "
+                f"{_stage(key)}`"
             )
     return found
 
@@ -71,7 +73,7 @@ def transfer_metrics(transfer: Mapping[str, TransferScores]) -> dict[str, Any]:
     return gained
 
 
-def _by_metric(found: TransferScores, number_of: Any) -> dict[str, dict[str, float]]:
+def _by_metric(found: TransferScores, number_of: NumberOf) -> dict[str, dict[str, float]]:
     rows = {metric: {name: number_of(found, metric, name) for name in NUMBERS} for metric in found.metrics}
     return {metric: {name: value for name, value in row.items() if value is not None} for metric, row in rows.items()}
 

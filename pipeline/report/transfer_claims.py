@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from models.transfer.result_shapes import TransferScores
 from pipeline.report import words
@@ -12,6 +12,10 @@ from pipeline.report.transfer import estimate
 
 Verdict = Literal["holds", "does not hold", "not decided"]
 FIXED, FULL = "fixed_feature", "full_network"
+_ROBUST = "published: ant, deepaugment_augmix or adversarial; or a recipe with a higher mPC than the baseline"
+# By `_order` of what should be above and what it is above of.
+_VERDICTS: dict[int, Verdict] = {1: "holds", -1: "does not hold", 0: "not decided"}
+_VERBS = {"rpc": "has an rPC of", "kept": "keeps"}
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class Claim:
     @property
     def verdict(self) -> str:
         """In a few words: `holds`, `not run`, or how often which where the comparisons differ."""
-        counts = {kind: sum(one.verdict == kind for one in self.comparisons) for kind in Verdict.__args__}  # type: ignore[attr-defined]
+        counts = {kind: sum(one.verdict == kind for one in self.comparisons) for kind in get_args(Verdict)}
         said = {kind: number for kind, number in counts.items() if number}
         if len(said) < 2:
             return next(iter(said), "not run")
@@ -82,7 +86,7 @@ def _swin(results: Results) -> Claim:
     return Claim(
         "A vanilla Swin transfers more robustness to detection and segmentation than CNNs that were made robust.",
         "Yamada and Otani, 2022",
-        "The Swin's rPC lies above the CNN's, intervals apart.",
+        "Where the Swin's rPC lies above the CNN's, intervals apart, it holds.",
         tuple(_compared(pairs, "rpc")),
         _missing(lacking, "the same task and mode for both"),
     )
@@ -102,7 +106,7 @@ def _fine_tuned(results: Results) -> Claim:
     return Claim(
         "In classification, robust networks lose their robustness when they are fine-tuned in full.",
         "Yamada and Otani, 2022, of CIFAR-10",
-        "Fine-tuned in full, the network's rPC lies below its own with fixed features, and above no plain network's.",
+        "Where the rPC in full lies below the same network's with fixed features, and above no plain one's, it holds.",
         tuple(_loss(by_mode[FIXED][name], by_mode[FULL][name], regular) for name in both if _has_rpc(by_mode, name)),
         _missing(lacking, "a robust backbone in both modes"),
     )
@@ -121,7 +125,7 @@ def _backgrounds(results: Results) -> Claim:
     pairs = [(found, plain[found.task, found.mode]) for found in less if (found.task, found.mode) in plain]
     lacking = [
         *([] if any(found.swapped for found in judged) else ["swapped backgrounds (transfer.background)"]),
-        *([] if plain else ["the baseline recipe, original, as a backbone"]),
+        *([] if plain else ["the baseline recipe as a backbone"]),
         *([] if less else ["a recipe with a smaller BG-gap than the baseline's as a backbone"]),
     ]
     gaps = ", ".join(
@@ -131,21 +135,19 @@ def _backgrounds(results: Results) -> Claim:
     return Claim(
         "Robustness to backgrounds transfers: what depends less on them as a classifier does so in other tasks.",
         "our question",
-        f"What it keeps on swapped backgrounds lies above the baseline's, intervals apart. BG-gaps: {gaps or 'none'}.",
+        "Where what is kept on swapped backgrounds lies above the baseline's, intervals apart, it holds. "
+        f"BG-gaps of the classifiers: {gaps or 'none'}.",
         tuple(_compared(pairs, "kept")),
         _missing(lacking, "the same task and mode for both"),
     )
-
-
-_ROBUST = "published: ant, deepaugment_augmix or adversarial; or a recipe with a higher mPC than the baseline"
 
 
 def _compared(pairs: Sequence[tuple[TransferScores, TransferScores]], number: str) -> Iterator[Comparison]:
     """The first of each pair against the second; pairs without the number are left out."""
     for one, other in pairs:
         if _interval(one, number) and _interval(other, number):
-            verdict: Verdict = {1: "holds", -1: "does not hold", 0: "not decided"}[_order(one, other, number)]  # type: ignore[assignment]
-            yield Comparison(verdict, f"{_where(one)}: {_said(one, number)}, {_said(other, number)}")
+            said = f"{_where(one)}: {one.backbone} {_VERBS[number]} {_said(one, number)}, {_said(other, number, True)}"
+            yield Comparison(_VERDICTS[_order(one, other, number)], said)
 
 
 def _loss(fixed: TransferScores, full: TransferScores, regular: Sequence[TransferScores]) -> Comparison:
@@ -153,9 +155,9 @@ def _loss(fixed: TransferScores, full: TransferScores, regular: Sequence[Transfe
     fell = _order(fixed, full, "rpc")
     above = any(_order(full, found, "rpc") > 0 for found in known)
     verdict: Verdict = "does not hold" if fell < 0 or above else "holds" if fell > 0 else "not decided"
-    plain = ", ".join(_said(found, "rpc") for found in known)
-    own = f"{full.backbone}: {_number(fixed, 'rpc')} with fixed features, {_number(full, 'rpc')} fine-tuned in full"
-    return Comparison(verdict, own + (f"; fine-tuned in full, {plain}" if plain else ""))
+    plain = ", ".join(_said(found, "rpc", True) for found in known)
+    own = f"{full.backbone} has an rPC of {_said(fixed, 'rpc')} with fixed features, {_said(full, 'rpc')} in full"
+    return Comparison(verdict, own + (f" ({plain} in full)" if plain else ""))
 
 
 def _has_rpc(by_mode: Mapping[str, Mapping[str, TransferScores]], name: str) -> bool:
@@ -175,14 +177,13 @@ def _interval(found: TransferScores, number: str) -> tuple[float, float] | None:
     return None if known is None or known.value is None else known.interval
 
 
-def _said(found: TransferScores, number: str) -> str:
-    return f"{found.backbone} {_number(found, number)}"
-
-
-def _number(found: TransferScores, number: str) -> str:
-    known = estimate(found, found.metric, number)
-    assert known is not None and known.interval is not None  # `_interval` was asked before
-    return f"{percent(known.value)} ({percent(known.interval[0])} to {percent(known.interval[1])})"
+def _said(found: TransferScores, number: str, is_named: bool = False) -> str:
+    """A number with its interval, in percent; of what is kept also the gap."""
+    known, gap = estimate(found, found.metric, number), estimate(found, found.metric, "gap")
+    assert known is not None and known.interval is not None  # whoever compares has looked
+    of = f"{found.backbone} " if is_named else ""
+    points = f", gap {percent(gap.value)} points" if number == "kept" and gap is not None else ""
+    return f"{of}{percent(known.value)} % ({percent(known.interval[0])} to {percent(known.interval[1])}{points})"
 
 
 def _where(found: TransferScores) -> str:
@@ -200,5 +201,3 @@ def _corrupted_accuracy(results: Results, recipe: str | None) -> float | None:
 
 def _missing(lacking: Sequence[str], otherwise: str) -> str:
     return f"needs {' and '.join(lacking) or otherwise}"
-
-

@@ -81,6 +81,11 @@ class TaskView:
     pictures: Mapping[str, str]
 
     @property
+    def colours(self) -> dict[str, int]:
+        """Of each backbone."""
+        return {network.backbone: network.colour for network in self.networks}
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """Those of NUMBERS that any network has."""
         rows = [network.numbers[self.some.metric] for network in self.networks]
@@ -200,9 +205,7 @@ def _panel(networks: Iterable[Network], metric: str, number: str) -> Panel | Non
     return Panel(number, points, tuple((place(tick), tick) for tick in ticks))
 
 
-def _pictures(
-    scores: Path, by_task: Iterable[Sequence[TransferScores]]
-) -> tuple[dict[str, str], tuple[Path, ...]]:
+def _pictures(scores: Path, by_task: Iterable[Sequence[TransferScores]]) -> tuple[dict[str, str], tuple[Path, ...]]:
     """The pictures that the page has room for, of all tasks in turn, as data URIs by key; and the others' files."""
     ranked = sorted(((place, found) for judged in by_task for place, found in enumerate(judged)), key=lambda at: at[0])
     shown: dict[str, str] = {}

@@ -49,7 +49,7 @@ class Claim:
     def kind(self) -> str:
         """`good` where all that was decided speaks for it, `bad` where against it, else none."""
         decided = {one.verdict for one in self.comparisons} - {"not decided"}
-        return {("holds",): "good", ("does not hold",): "bad"}.get(tuple(decided), "")
+        return "good" if decided == {"holds"} else "bad" if decided == {"does not hold"} else ""
 
 
 def transfer_claims(results: Results) -> tuple[Claim, ...]:

@@ -5,23 +5,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
-import numpy as np
-
 from bgdata.corrupt.corruptions import CORRUPTIONS
-from bgdata.errors import InputError
-from bgdata.io import decode_image, encode_jpeg
 from models.evaluation.corruption_shapes import what_was_run
 from models.transfer.result_shapes import TransferScores
 from pipeline.report.charts import COLOURS, recipe_colours, round_step
 from pipeline.report.numbers import Results
-from pipeline.report.pictures import data_uri
 from pipeline.report.table import rounded
 from pipeline.report.transfer import NUMBERS, AnyEstimate, estimate, spread
 from pipeline.report.transfer_claims import Claim, transfer_claims
+from pipeline.report.transfer_pictures import read_examples
 
-# Of example pictures: how many, how wide, and bytes of all together, so that the page stays light.
-_PICTURES, _WIDTH, _BYTES, _QUALITY = 8, 1100, 650_000, 80
 Interval = tuple[float, float]
 
 
@@ -112,7 +105,7 @@ def read_transfer_view(scores: Path, results: Results) -> TransferView | None:
     by_task: dict[str, list[TransferScores]] = {}
     for found in results.transfer.values():
         by_task.setdefault(found.task, []).append(found)
-    shown, without = _pictures(scores, by_task.values())
+    shown, without = read_examples(scores, by_task.values())
     tasks = (_task(judged, colours, shown) for judged in by_task.values())
     return TransferView(transfer_claims(results), tuple(tasks), without)
 
@@ -203,42 +196,3 @@ def _panel(networks: Iterable[Network], metric: str, number: str) -> Panel | Non
         for network, clean, shifted in rows
     )
     return Panel(number, points, tuple((place(tick), tick) for tick in ticks))
-
-
-def _pictures(scores: Path, by_task: Iterable[Sequence[TransferScores]]) -> tuple[dict[str, str], tuple[Path, ...]]:
-    """The pictures that the page has room for, of all tasks in turn, as data URIs by key; and the others' files."""
-    ranked = sorted(((place, found) for judged in by_task for place, found in enumerate(judged)), key=lambda at: at[0])
-    shown: dict[str, str] = {}
-    without = []
-    room = _BYTES
-    for _, found in ranked:
-        path = scores / "transfer" / found.key / "examples.jpg"
-        data = _picture(path, found.key)
-        if len(shown) < _PICTURES and len(data) <= room:
-            shown[found.key] = data_uri("jpeg", data)
-            room -= len(data)
-        else:
-            without.append(path)
-    return shown, tuple(without)
-
-
-def _picture(path: Path, key: str) -> bytes:
-    """A sheet of examples, no wider than the page.
-
-    Raises InputError where it is missing or no picture.
-    """
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise InputError(
-            f"{path} is missing: run `dvc repro transfer_evaluate@{key}`, or `dvc repro` for all"
-        ) from None
-    try:
-        image = decode_image(data)
-    except InputError as error:
-        raise InputError(f"{path}: {error}: run `dvc repro --force transfer_evaluate@{key}`") from None
-    height, width = image.shape[:2]
-    if width <= _WIDTH:
-        return data
-    small = cv2.resize(image, (_WIDTH, round(height * _WIDTH / width)), interpolation=cv2.INTER_AREA)
-    return encode_jpeg(np.asarray(small), _QUALITY)

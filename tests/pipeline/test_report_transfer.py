@@ -15,13 +15,13 @@ import pytest
 from bgdata.errors import InputError
 from bgdata.io import decode_image, encode_jpeg
 from models.transfer.result_shapes import TransferScores
-from pipeline.report import transfer_views
+from pipeline.report import transfer_pictures
 from pipeline.report.numbers import Results
 from pipeline.report.reading import read_results
 from pipeline.report.table import percent, render_transfer
 from pipeline.report.transfer import NUMBERS, TRANSFER_COLUMNS
 from pipeline.report.transfer_claims import transfer_claims
-from pipeline.report.transfer_views import read_transfer_view
+from pipeline.report.transfer_views import backbone_colours, read_transfer_view
 from tests.conftest import ROOT
 from tests.pipeline.test_report import RECIPES, Page, edit_json, run, section, write_inputs, write_json
 from tests.pipeline.test_report_corruptions import write_corruptions
@@ -284,7 +284,7 @@ def test_points_lie_where_their_numbers_say() -> None:
     # As elsewhere: the baseline is grey, dynamic has its own; a backbone of no recipe gets another one.
     assert {network.backbone: network.colour for network in view.tasks[0].networks} == {"original": 0, "dynamic": 2}
     edited(KEYS[2], record={"arch": "swin_t", "weights": "DEFAULT"})
-    colours = transfer_views.backbone_colours(read())
+    colours = backbone_colours(read())
     assert len(set(colours.values()) | {1, 2}) == 4
 
 
@@ -316,17 +316,17 @@ def test_pictures_are_shown_of_all_tasks_in_turn_until_there_is_no_room(
     whole = (project / f"scores/transfer/{KEYS[0]}/examples.jpg").read_bytes()
     assert pictures(run()) == dict.fromkeys(KEYS, whole)
     assert "Not shown" not in inside(Path("report/index.html").read_text())
-    monkeypatch.setattr(transfer_views, "_PICTURES", 3)
+    monkeypatch.setattr(transfer_pictures, "_PICTURES", 3)
     text = run()
     assert set(pictures(text)) == {KEYS[0], KEYS[4], KEYS[1]}
     said = section(text, "transfer").split("Not shown, so that the page stays light: ")[1]
     assert re.findall(r"scores/transfer/(\S+)/examples.jpg", said) == [KEYS[5], KEYS[2], KEYS[6], KEYS[3], KEYS[7]]
-    monkeypatch.setattr(transfer_views, "_BYTES", 2 * len(whole))
+    monkeypatch.setattr(transfer_pictures, "_BYTES", 2 * len(whole))
     assert set(pictures(run())) == {KEYS[0], KEYS[4]}
-    wide = encode_jpeg(np.full((300, 2200, 3), 90, np.uint8), 80)
+    wide = encode_jpeg(np.full((300, 2180, 3), 90, np.uint8), 80)
     (project / f"scores/transfer/{KEYS[0]}/examples.jpg").write_bytes(wide)
-    monkeypatch.setattr(transfer_views, "_BYTES", 10**6)
-    assert decode_image(pictures(run())[KEYS[0]]).shape == (150, 1100, 3)
+    monkeypatch.setattr(transfer_pictures, "_BYTES", 10**6)
+    assert decode_image(pictures(run())[KEYS[0]]).shape == (150, 1090, 3)
 
 
 @pytest.mark.usefixtures("project")

@@ -86,7 +86,7 @@ def _swin(results: Results) -> Claim:
     return Claim(
         "A vanilla Swin transfers more robustness to detection and segmentation than CNNs that were made robust.",
         "Yamada and Otani, 2022",
-        "Where the Swin's rPC lies above the CNN's, intervals apart, it holds.",
+        "Where the Swin's rPC lies above the CNN's, intervals apart, it holds." + _counted(networks),
         tuple(_compared(pairs, "rpc")),
         _missing(lacking, "the same task and mode for both"),
     )
@@ -106,7 +106,8 @@ def _fine_tuned(results: Results) -> Claim:
     return Claim(
         "In classification, robust networks lose their robustness when they are fine-tuned in full.",
         "Yamada and Otani, 2022, of CIFAR-10",
-        "Where the rPC in full lies below the same network's with fixed features, and above no plain one's, it holds.",
+        "Where the rPC in full lies below the same network's with fixed features, and above no plain one's, it holds."
+        + _counted(robust),
         tuple(_loss(by_mode[FIXED][name], by_mode[FULL][name], regular) for name in both if _has_rpc(by_mode, name)),
         _missing(lacking, "a robust backbone in both modes"),
     )
@@ -197,6 +198,11 @@ def _is_swin(found: TransferScores) -> bool:
 def _corrupted_accuracy(results: Results, recipe: str | None) -> float | None:
     found = results.corruptions.get(recipe) if recipe is not None else None
     return None if found is None else found.number(found.shown_regions[0], "mpc").value
+
+
+def _counted(robust: Sequence[TransferScores]) -> str:
+    names = ", ".join(dict.fromkeys(found.backbone for found in robust))
+    return f" Counted as robust: {names}." if names else ""
 
 
 def _missing(lacking: Sequence[str], otherwise: str) -> str:

@@ -472,6 +472,7 @@ def test_robustness_is_lost_where_fine_tuning_takes_it(
         f"features, {percent(full)} % ({percent(full - WIDTH)} to {percent(full + WIDTH)}) in full (original "
         f"{percent(plain)} % ({percent(plain - WIDTH)} to {percent(plain + WIDTH)}) in full)"
     )
+    assert claim.test.endswith("it holds. Counted as robust: dynamic.")
     one_mode = [key for key in CLASSIFIED if not key.endswith("full_network")]
     assert transfer_claims(read(one_mode, corrupted=True))[1].missing == "needs the mode full_network"
 

@@ -5,8 +5,8 @@
 The bare loop is what a person writes first: a dozen lines of torch and torchvision a task, without history, state or
 seeds by step. Images lie decoded in memory for both. In the bare loop those of detection are tensors already, as their
 targets are, and torchvision resizes; those of segmentation and classification are squeezed to the network's input as
-they come. Half of all are mirrored. Random crops (of segmentation drawn anew where one class covers them) and weights of
-classes are ours alone, and count against us. Networks, batches and optimizers are the demo's (params.yaml,
+they come. Half of all are mirrored. Random crops (of segmentation drawn anew where one class covers them) and weights
+of classes are ours alone, and count against us. Networks, batches and optimizers are the demo's (params.yaml,
 profiles.demo.transfer), on resnet8 with drawn weights; images are drawn scenes, as the demo's. Each time both build
 their network anew. They are timed in turn, several times, in CPU seconds (so that other work on the machine counts for
 little) and by the clock; medians count, of ratios too.

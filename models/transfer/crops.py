@@ -67,11 +67,12 @@ def draw_square(
 
     Source: mmsegmentation's `RandomResize`, `RandomCrop` (`cat_max_ratio`) and `Pad`, which puts the image in a corner.
     """
+    height, width = labels.shape
     for _ in range(_DRAWS):
         factor, down, right, turn = generator.random(4).tolist()
-        side = max(round(share * min(labels.shape) / (scales[0] + (scales[1] - scales[0]) * factor)), 1)
-        top, left = (round((edge - side) * place) for edge, place in zip(labels.shape, (down, right), strict=True))
-        square = Square(top, left, side, mirrored=bool(flip and turn < 0.5))
+        side = max(round(share * min(height, width) / (scales[0] + (scales[1] - scales[0]) * factor)), 1)
+        top, left = round((height - side) * down), round((width - side) * right)
+        square = Square(top, left, side, mirrored=flip and turn < 0.5)
         if most == 1 or _largest_share(square.inside(labels)) <= most:
             break
     return square
@@ -81,4 +82,5 @@ def _largest_share(labels: UInt8[np.ndarray, "h w"]) -> float:
     """The share of the most frequent class in what is not void; 1 where all is."""
     # bincount would make integers of eight bytes of them first.
     counts = cv2.calcHist([labels], [0], None, [VOID + 1], [0, VOID + 1]).ravel()[:VOID]
-    return float(counts.max() / counts.sum()) if counts.any() else 1.0
+    total = float(counts.sum())
+    return float(counts.max()) / total if total else 1.0

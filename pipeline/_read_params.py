@@ -45,10 +45,21 @@ def read_params(path: Path) -> Params:
             merged[name] = Params.model_validate(_merge(sections, overrides))
         except ValidationError as error:
             mistakes |= dict.fromkeys(_sentence(detail, overrides, name) for detail in error.errors())
+    mistakes = _said_once(mistakes)
     if mistakes:
         count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
         raise InputError(f"{path} has {count}:\n" + "\n".join(f"  {mistake}" for mistake in mistakes))
     return merged[raw["profile"]]
+
+
+def _said_once(mistakes: dict[str, None]) -> dict[str, None]:
+    """What every profile says of the file as a whole is the file's mistake."""
+    found: dict[str, None] = {}
+    for mistake in mistakes:
+        said = mistake.partition(": ")[2]
+        is_files = all(f"profiles.{name}: {said}" in mistakes for name in PROFILES)
+        found[f"params.yaml: {said}" if is_files else mistake] = None
+    return found
 
 
 def _broken(path: Path, error: YAMLError) -> str:
@@ -94,7 +105,7 @@ def _sentence(detail: ErrorDetails, overrides: Mapping[str, Any], profile: str) 
     in_profile = value is not None
     path = ".".join([*(["profiles", profile] if in_profile else []), *keys]) or "params.yaml"
     if detail["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(keys[-1], _known_keys(), n=1)
+        near = difflib.get_close_matches(keys[-1], _known_keys() - {keys[-1]}, n=1)
         return f"{path}: unknown key" + (f" (did you mean {near[0]}?)" if near else "")
     if detail["type"] == "missing":
         return f"{path}: missing (set it there, or in profiles.{profile})"

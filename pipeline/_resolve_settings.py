@@ -10,7 +10,7 @@ from bgdata.fetch.public_lists import PUBLIC_LISTS
 from bgdata.labels import IN9
 from models.segmenters.settings import SECTIONS, Method
 from models.training.settings import RecipeSettings, named_classes
-from pipeline._transfer_settings import transfer_settings
+from pipeline._transfer_settings import judged_transfers, transfer_settings
 from pipeline.params import BERT, SEGMENTATION_SETS, WEIGHTS, Params
 
 
@@ -34,7 +34,9 @@ def resolve_settings(params: Params) -> dict[str, Any]:
         "saliency": params.saliency.model_dump() | seed,
         "corrupt": params.corruptions.model_dump() | {"images_per_shard": params.render.images_per_shard} | seed,
         "corruptions": {"recipes": list(params.recipes)},
-        "report": {"mix": list(params.mix), "source": source, "corruptions": bool(params.corruptions.names)} | seed,
+        "report": {"mix": list(params.mix), "source": source, "corruptions": bool(params.corruptions.names)}
+        | {"transfer": judged_transfers(params.transfer)}
+        | seed,
         "flow": {"recipes": [name for name, recipe in params.recipes.items() if recipe.flow is not None]} | seed,
     }
     resolved |= {f"weights-{name}": {"wanted": name in _wanted_weights(params)} for name in WEIGHTS}

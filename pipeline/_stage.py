@@ -69,11 +69,21 @@ def run_stage(main: Callable[[argparse.Namespace], None], parser: argparse.Argum
 
 
 def read_settings(name: str) -> Any:
-    """The resolved settings of a stage or item, as the `config` stage wrote them."""
+    """The resolved settings of a stage or item, as the `config` stage wrote them.
+
+    Raises InputError where there are none, with the items that the stage has.
+    """
     path = CONFIG / f"{name}.json"
-    if not path.is_file():
-        raise InputError(f"{path} is missing: run `dvc repro config` first (a recipe must also stand in params.yaml)")
-    return json.loads(path.read_text())
+    if path.is_file():
+        return json.loads(path.read_text())
+    stage, _, item = name.partition("-")
+    known = sorted(each.stem.removeprefix(f"{stage}-") for each in CONFIG.glob(f"{stage}-*.json"))
+    if item and known:
+        raise InputError(
+            f"params.yaml has no {item} for {stage}: give one of {', '.join(known)}, or set it there and run "
+            "`dvc repro config`"
+        )
+    raise InputError(f"{path} is missing: run `dvc repro config` first")
 
 
 def runtime() -> dict[str, Any]:

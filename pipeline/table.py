@@ -1,16 +1,19 @@
-"""Print the table of all recipes, as the report has it."""
+"""Print the table of all recipes, as the report has it, and that of the transfer to other tasks."""
 
 import argparse
 from pathlib import Path
 
 from pipeline._stage import REPORT, run_stage
-from pipeline.report.table import read_metrics, render_markdown, write_between_marks
+from pipeline.report.table import read_metrics, render_markdown, render_transfer, write_between_marks
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Print the table, and write it where that is asked for."""
-    table = render_markdown(read_metrics(arguments.metrics))
+    """Print the tables, and write that of the recipes where that is asked for."""
+    numbers = read_metrics(arguments.metrics)
+    table, transfer = render_markdown(numbers), render_transfer(numbers)
     print(table)
+    if transfer is not None:
+        print(f"\n{transfer}")
     if arguments.into:
         write_between_marks(arguments.into, "results", table)
 

@@ -7,19 +7,20 @@ import torch
 from jaxtyping import Float32
 from torch import Generator, Tensor
 
-# Images in [0, 1] to changed ones in [0, 1]; each image gets draws of its own, all of them from a CPU generator.
-Operation = Callable[[Float32[Tensor, "n 3 s s"], Generator], Float32[Tensor, "n 3 s s"]]
+# Images in [0, 1] to changed ones in [0, 1]; each image gets draws of its own, all of them from a CPU generator. Those
+# that move pixels want squares.
+Operation = Callable[[Float32[Tensor, "n 3 h w"], Generator], Float32[Tensor, "n 3 h w"]]
 
 
 def mix_chains(
-    images: Float32[Tensor, "b 3 s s"],
+    images: Float32[Tensor, "b 3 h w"],
     generator: Generator,
     *,
     operations: Sequence[Operation],
     width: int,
     depth: int,
     alpha: float,
-) -> Float32[Tensor, "b 3 s s"]:
+) -> Float32[Tensor, "b 3 h w"]:
     """Each image mixed with `width` copies of it, which went through 1 to `depth` random operations each.
 
     The copies' weights are of Dirichlet(alpha), the share of all copies together is of Beta(alpha, alpha). Without
@@ -37,8 +38,8 @@ def mix_chains(
 
 
 def _chained(
-    images: Float32[Tensor, "b 3 s s"], generator: Generator, operations: Sequence[Operation], *, depth: int
-) -> Float32[Tensor, "b 3 s s"]:
+    images: Float32[Tensor, "b 3 h w"], generator: Generator, operations: Sequence[Operation], *, depth: int
+) -> Float32[Tensor, "b 3 h w"]:
     """Each image after a chain of its own."""
     chained = images.clone()
     lengths = torch.randint(1, depth + 1, (len(images),), generator=generator)

@@ -41,8 +41,8 @@ def prime_operations(settings: AugmentSettings) -> list[Operation]:
 
 
 def change_colours(
-    images: Float32[Tensor, "n 3 s s"], generator: Generator, *, cut: int, temperature: float, bandwidth: int
-) -> Float32[Tensor, "n 3 s s"]:
+    images: Float32[Tensor, "n 3 h w"], generator: Generator, *, cut: int, temperature: float, bandwidth: int
+) -> Float32[Tensor, "n 3 h w"]:
     """Add a random smooth function of its value to each value of a channel, and clamp to [0, 1].
 
     The function is a sum of sin(pi k x) over up to `bandwidth` successive k, no larger than a largest one that is drawn
@@ -60,8 +60,8 @@ def change_colours(
 
 
 def _coloured(
-    images: Float32[Tensor, "n 3 s s"], coefficients: Float32[Tensor, "n 3 k"], waves: Int64[Tensor, "n 3 k"]
-) -> Float32[Tensor, "n 3 s s"]:
+    images: Float32[Tensor, "n 3 h w"], coefficients: Float32[Tensor, "n 3 k"], waves: Int64[Tensor, "n 3 k"]
+) -> Float32[Tensor, "n 3 h w"]:
     spectrum = torch.zeros(len(images), 3, _STEPS + 1, dtype=torch.complex64, device=images.device)
     spectrum.imag.scatter_add_(2, waves, coefficients)
     # The sums of coefficient * sin(pi * wave * x), at x = 0, 1 / steps, ... 1 and back to 0.
@@ -71,8 +71,8 @@ def _coloured(
 
 
 def filter_randomly(
-    images: Float32[Tensor, "n 3 s s"], generator: Generator, *, side: int, sigma: float
-) -> Float32[Tensor, "n 3 s s"]:
+    images: Float32[Tensor, "n 3 h w"], generator: Generator, *, side: int, sigma: float
+) -> Float32[Tensor, "n 3 h w"]:
     """Convolve each image with a random kernel, the same for its channels, and clamp to [0, 1].
 
     The kernel is a delta and normal noise, of a standard deviation that is drawn from 0 to `sigma`; outside an image
@@ -84,7 +84,7 @@ def filter_randomly(
     return by_parts(_filtered, images, kernels.to(images.device))
 
 
-def _filtered(images: Float32[Tensor, "n 3 s s"], kernels: Float32[Tensor, "n k k"]) -> Float32[Tensor, "n 3 s s"]:
+def _filtered(images: Float32[Tensor, "n 3 h w"], kernels: Float32[Tensor, "n k k"]) -> Float32[Tensor, "n 3 h w"]:
     one = images.flatten(0, 1)[None]  # 1 n*3 s s: each channel is a group
     repeated = kernels.repeat_interleave(3, 0)[:, None]
     filtered = F.conv2d(one, repeated, padding=kernels.shape[-1] // 2, groups=len(repeated))

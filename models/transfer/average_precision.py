@@ -93,36 +93,35 @@ def category_precision(matches: CategoryMatches, counts: Int64[np.ndarray, "r n"
 
     Source: COCO's: the mean over 101 recalls of the best precision at that recall or a higher one (0 beyond).
     """
-    draws, (thresholds, detections) = len(counts), matches.hits.shape
-    rows = max(1, _CHUNK // max(1, thresholds * detections))
+    draws, detections = len(counts), len(matches.image)
+    rows = max(1, _CHUNK // max(1, detections))
     parts = [_chunk_precision(matches, counts[start : start + rows]) for start in range(0, draws, rows)]
     return np.concatenate(parts)
 
 
 def _chunk_precision(matches: CategoryMatches, counts: Int64[np.ndarray, "r n"]) -> Float64[np.ndarray, "r t"]:
-    times = counts[:, None, matches.image]  # r 1 d
-    hits, misses = ((times * found).cumsum(2) for found in (matches.hits, matches.misses))  # r t d
+    times = counts[:, matches.image]
+    objects = counts @ matches.objects
+    found = [_at_threshold(times, objects, *each) for each in zip(matches.hits, matches.misses, strict=True)]
+    return np.stack(found, axis=1)
+
+
+def _at_threshold(
+    times: Int64[np.ndarray, "r d"],
+    objects: Int64[np.ndarray, " r"],
+    is_hit: Bool[np.ndarray, " d"],
+    is_miss: Bool[np.ndarray, " d"],
+) -> Float64[np.ndarray, " r"]:
+    """AP by draw, from the detections that are hits alone: between two of them precision only falls."""
+    hits = times[:, is_hit].cumsum(1)  # r h
+    misses = (times * is_miss).cumsum(1)[:, is_hit]
     # pycocotools adds the spacing, and so does this, to the last bit.
     precision = hits / (misses + hits + np.spacing(1))
-    best = np.maximum.accumulate(precision[:, :, ::-1], axis=2)[:, :, ::-1]
-    objects = counts @ matches.objects
-    return np.stack([_mean_over_recalls(*each) for each in zip(hits, best, objects.tolist(), strict=True)])
-
-
-def _mean_over_recalls(
-    hits: Int64[np.ndarray, "t d"], best: Float64[np.ndarray, "t d"], objects: int
-) -> Float64[np.ndarray, " t"]:
-    if objects == 0:
-        return np.full(len(hits), np.nan)
-    needed = _needed_hits(objects)
-    places = np.stack([np.searchsorted(row, needed) for row in hits])  # t 101
-    padded = np.pad(best, ((0, 0), (0, 1)))
-    return np.take_along_axis(padded, places, axis=1).mean(1)
-
-
-def _needed_hits(objects: int) -> Int64[np.ndarray, " 101"]:
-    """The least number of hits with each of the 101 recalls, as floating point compares them."""
-    return np.searchsorted(np.arange(objects + 1) / objects, _RECALLS)
+    best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+    share = np.divide(hits, objects[:, None], out=np.zeros_like(precision), where=objects[:, None] > 0)
+    reached = np.searchsorted(_RECALLS, share, side="right")  # how many of the recalls
+    mean = (best * np.diff(reached, axis=1, prepend=0)).sum(1) / len(_RECALLS)
+    return np.where(objects > 0, mean, np.nan)
 
 
 def _mean_known(values: Float64[np.ndarray, "k r"]) -> Float64[np.ndarray, " r"]:

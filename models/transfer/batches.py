@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 from bgdata.errors import InputError
 from models.training.settings import AugmentSettings
 
-Mix = Callable[[Float32[Tensor, "b 3 s s"], np.random.Generator], Float32[Tensor, "b 3 s s"]]
+Mix = Callable[[Float32[Tensor, "b 3 h w"], np.random.Generator], Float32[Tensor, "b 3 h w"]]
 
 
 def to_images(images: Sequence[UInt8[np.ndarray, "h w 3"]], device: torch.device) -> Float32[Tensor, "b 3 h w"]:
@@ -19,7 +19,9 @@ def to_images(images: Sequence[UInt8[np.ndarray, "h w 3"]], device: torch.device
 
 
 def open_mix(settings: AugmentSettings | None, *, in_place: bool) -> Mix:
-    """A function that mixes square images with what chains of random operations make of them; None: leaves them.
+    """A function that mixes images with what chains of random operations make of them; None: leaves them.
+
+    What moves pixels (a warp, AugMix) wants square images.
 
     `in_place`: what is true of an image is true of its pixels (classes, masks, boxes), so nothing may move them.
 

@@ -5,6 +5,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
 from torch import nn
 
 from bgdata.errors import InputError
@@ -59,8 +60,14 @@ def load_transfer(path: Path) -> tuple[Task, nn.Module, dict[str, Any]]:
     Raises InputError where the file is missing, broken, holds code, is another program's, or belies its own record.
     """
     state, record = read_network(path, _NEEDED, stage="transfer_train", advice="train it (dvc repro transfer_train)")
-    task = open_task(record["task"], record["network"])
+    try:
+        task, mode = open_task(record["task"], record["network"]), MODES[record["mode"]]
+    except (ValidationError, KeyError):
+        raise InputError(
+            f"{path} was written with settings or a mode that are none (any more): train it again (dvc repro "
+            "transfer_train)"
+        ) from None
     rebuild = rebuild_pooled if task.name == "classification" else rebuild_backbone
-    network = task.build(MODES[record["mode"]](rebuild(record["backbone"])), len(record["categories"]))
+    network = task.build(mode(rebuild(record["backbone"])), len(record["categories"]))
     load_weights(network, state, source=str(path))
     return task, network.eval(), record

@@ -36,9 +36,13 @@ class Square:
         """The classes in it, in the image's own resolution; void where there is no image."""
         return self._cut(labels, (float(VOID),))
 
+    def inside(self, pixels: np.ndarray) -> np.ndarray:
+        """What of the image it shows, not mirrored: a view."""
+        return pixels[max(self.top, 0) : self.top + self.side, max(self.left, 0) : self.left + self.side]
+
     def _cut(self, pixels: np.ndarray, outside: Sequence[float]) -> np.ndarray:
+        cut = self.inside(pixels)
         ends = (self.top + self.side, self.left + self.side)
-        cut = pixels[max(self.top, 0) : ends[0], max(self.left, 0) : ends[1]]
         above, before = max(-self.top, 0), max(-self.left, 0)
         below, after = max(ends[0] - pixels.shape[0], 0), max(ends[1] - pixels.shape[1], 0)
         if above or below or before or after:
@@ -63,17 +67,20 @@ def draw_square(
 
     Source: mmsegmentation's `RandomResize`, `RandomCrop` (`cat_max_ratio`) and `Pad`, which puts the image in a corner.
     """
+    height, width = labels.shape
     for _ in range(_DRAWS):
-        factor, down, right, turn = generator.random(4)
-        side = max(round(share * min(labels.shape) / (scales[0] + (scales[1] - scales[0]) * factor)), 1)
-        top, left = (round((edge - side) * place) for edge, place in zip(labels.shape, (down, right), strict=True))
-        square = Square(top, left, side, mirrored=bool(flip and turn < 0.5))
-        if most == 1 or _largest_share(square.cut_labels(labels)) <= most:
+        factor, down, right, turn = generator.random(4).tolist()
+        side = max(round(share * min(height, width) / (scales[0] + (scales[1] - scales[0]) * factor)), 1)
+        top, left = round((height - side) * down), round((width - side) * right)
+        square = Square(top, left, side, mirrored=flip and turn < 0.5)
+        if most == 1 or _largest_share(square.inside(labels)) <= most:
             break
     return square
 
 
 def _largest_share(labels: UInt8[np.ndarray, "h w"]) -> float:
     """The share of the most frequent class in what is not void; 1 where all is."""
-    counts = np.bincount(labels.ravel(), minlength=VOID + 1)[:VOID]
-    return float(counts.max() / counts.sum()) if counts.any() else 1.0
+    # bincount would make integers of eight bytes of them first.
+    counts = cv2.calcHist([labels], [0], None, [VOID + 1], [0, VOID + 1]).ravel()[:VOID]
+    total = float(counts.sum())
+    return float(counts.max()) / total if total else 1.0

@@ -22,6 +22,7 @@ from bgdata.masks.rle import encode_rle
 from bgdata.transfer_sets.base import LabelledImage
 from models.transfer.average_precision import METRICS, AveragePrecision, measure
 from models.transfer.backbones import Backbone, FeatureNetwork
+from models.transfer.batches import open_mix
 from models.transfer.task_settings import DetectionSettings
 
 _BOX_PLACES, _MASK_PLACES = 7, 14
@@ -52,6 +53,7 @@ class Detection:
 
     def __init__(self, settings: DetectionSettings) -> None:
         self.settings = settings
+        self._mix = open_mix(settings.augment, in_place=True)
 
     def build(self, backbone: FeatureNetwork, categories: int) -> nn.Module:
         """See `Task`; raises InputError where the backbone gives no maps."""
@@ -100,11 +102,14 @@ class Detection:
         device: torch.device,
         generator: np.random.Generator,
     ) -> dict[str, Tensor]:
-        """See `Task`. Crowds teach nothing; sizes are drawn by torchvision, from torch's global generator."""
+        """See `Task`. Crowds teach nothing; sizes are drawn by torchvision, from torch's global generator.
+
+        Images are augmented one by one, in their own sizes.
+        """
         mirrored = [self.settings.flip and bool(generator.random() < 0.5) for _ in batch]
         images = [_image(one, device, mirrored=turned) for one, turned in zip(batch, mirrored, strict=True)]
         targets = [_target(one, device, mirrored=turned) for one, turned in zip(batch, mirrored, strict=True)]
-        return network(images, targets)
+        return network([self._mix(image[None], generator)[0] for image in images], targets)
 
     @torch.inference_mode()
     def predict(

@@ -138,10 +138,10 @@ def mean_cross_entropy(scores: Tensor, labels: Int64[Tensor, "b h w"], *, balanc
     1 all classes do.
     """
     whole = enlarge(scores.float(), (labels.shape[1], labels.shape[2]))
-    counted = labels[labels != VOID]
-    weights = torch.bincount(counted, minlength=whole.shape[1]).clamp(min=1).float() ** -balance
+    counts = torch.bincount(labels.flatten(), minlength=VOID + 1)[: whole.shape[1]].float()
+    weights = counts.clamp(min=1) ** -balance
     total = F.cross_entropy(whole, labels, weight=weights, ignore_index=VOID, reduction="sum")
-    return total / weights[counted].sum().clamp(min=torch.finfo(torch.float32).tiny)
+    return total / (weights * counts).sum().clamp(min=torch.finfo(torch.float32).tiny)
 
 
 def fitted_size(size: tuple[int, int], side: int, stride: int) -> tuple[int, int]:

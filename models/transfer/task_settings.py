@@ -23,6 +23,7 @@ class DetectionSettings(Settings):
     samples: int = Field(ge=2, description="of an image's proposals, and half as many of its anchors, train [512]")
     detections: int = Field(ge=1, le=100, description="of an image, at most [100, as many as COCO's AP counts]")
     score: float = Field(ge=0, lt=1, description="least score of a detection [0.05]")
+    augment: AugmentSettings | None = Field(default=None, description="prime without warp; null: none")
 
 
 class SegmentationSettings(Settings):

@@ -1,4 +1,4 @@
-"""Write the report from the result files: report/index.html to read, metrics.json and four tables for `dvc`."""
+"""Write the report from the result files: report/index.html to read, metrics.json and five tables for `dvc`."""
 
 import argparse
 import json
@@ -16,10 +16,12 @@ from pipeline.report.numbers import HISTORY_COLUMNS, IN9_COLUMNS, history_rows, 
 from pipeline.report.page import render_page
 from pipeline.report.reading import read_results
 from pipeline.report.sweep import SWEEP_COLUMNS, replacement_probabilities, sweep_chart, sweep_rows
+from pipeline.report.transfer import TRANSFER_COLUMNS, transfer_rows
+from pipeline.report.transfer_views import read_transfer_view
 
 
 def main(_: argparse.Namespace) -> None:
-    """Read all, then write the six files."""
+    """Read all, then write the seven files."""
     settings = read_settings("report")
     mixed = tuple(settings["mix"])
     flows = [name for name, resolved in settings["recipes"].items() if resolved["recipe"]["flow"]]
@@ -30,6 +32,7 @@ def main(_: argparse.Namespace) -> None:
         seeds=settings["seeds"],
         flows=flows,
         corrupted=settings["corruptions"],
+        transfer=settings["transfer"],
     )
     swept = list(sweep_rows(results, replacement_probabilities(settings["recipes"])))
     inventory = read_inventory(SETS, mixed=mixed)
@@ -47,6 +50,7 @@ def main(_: argparse.Namespace) -> None:
         seed=settings["seed"],
     )
     corruptions = read_corruption_view(SETS, CORRUPTED, results)
+    transfer = read_transfer_view(SCORES, results)
     board, digits = read_leaderboard(LEADERBOARD), read_digits(SCORES)
     REPORT.mkdir(parents=True, exist_ok=True)
     write_text_whole(REPORT / "metrics.json", json.dumps(metrics(results), indent=1) + "\n")
@@ -54,6 +58,7 @@ def main(_: argparse.Namespace) -> None:
     write_csv(REPORT / "history.csv", HISTORY_COLUMNS, history_rows(results))
     write_csv(REPORT / "p_sweep.csv", SWEEP_COLUMNS, swept)
     write_csv(REPORT / "corruptions.csv", CORRUPTION_COLUMNS, corruption_rows(results.corruptions))
+    write_csv(REPORT / "transfer.csv", TRANSFER_COLUMNS, transfer_rows(results.transfer))
     page = render_page(
         results,
         inventory,
@@ -63,6 +68,7 @@ def main(_: argparse.Namespace) -> None:
         digits=digits,
         sweep=sweep_chart(swept),
         corruptions=corruptions,
+        transfer=transfer,
     )
     write_text_whole(REPORT / "index.html", page)
     print(f"report: {REPORT / 'index.html'}")

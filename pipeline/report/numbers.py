@@ -7,9 +7,11 @@ from typing import Any
 
 from bgdata.classes import ClassList
 from bgdata.compose.variants import VARIANTS
+from models.transfer.result_shapes import TransferScores
 from pipeline.report.corruptions import CorruptionScores, corruption_metrics
 from pipeline.report.flow import FlowResult
 from pipeline.report.table import COLUMNS, SENSITIVITY, Cell
+from pipeline.report.transfer import transfer_metrics
 
 # The recipe that others are compared with: plain training on the photos as they are.
 BASELINE = "original"
@@ -24,8 +26,8 @@ class Results:
     """What the judges and the training wrote: files by recipe, in the order of params.yaml.
 
     Rates are means over the seeds; what cannot be averaged (classes, pictures, histories) is the first seed's, as are
-    the flows (of the recipes that have one). `corruptions` is empty where none were run. `classes` is the one list
-    that all were judged on.
+    the flows (of the recipes that have one). `corruptions` is empty where none were run. `transfer` is by
+    `<task>-<backbone>-<mode>`. `classes` is the one list that all recipes were judged on.
     """
 
     recipes: tuple[str, ...]
@@ -38,6 +40,7 @@ class Results:
     saliency: Mapping[str, Mapping[str, Any]]
     flow: Mapping[str, FlowResult]
     corruptions: Mapping[str, CorruptionScores]
+    transfer: Mapping[str, TransferScores]
     classes: ClassList
 
     @property
@@ -129,6 +132,7 @@ def metrics(results: Results) -> dict[str, Any]:
         "saliency": {name: _saliency_metrics(results.saliency[name]) for name in results.recipes},
         **flow,
         **corruption_metrics(results.corruptions),
+        **transfer_metrics(results.transfer),
     }
 
 

@@ -20,6 +20,8 @@ from pipeline.report.leaderboard import Leaderboard
 from pipeline.report.numbers import Results, metrics
 from pipeline.report.sweep import SweepChart
 from pipeline.report.table import ABSENT, COLUMNS, SENSITIVITY, percent, results_table, rounded, typeset
+from pipeline.report.transfer import NUMBERS
+from pipeline.report.transfer_views import TransferView
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ def render_page(
     digits: DigitResults,
     sweep: SweepChart | None,
     corruptions: CorruptionView | None,
+    transfer: TransferView | None,
 ) -> str:
     """The page as text; the same inputs give the same bytes.
 
@@ -68,6 +71,8 @@ def render_page(
             columns=COLUMNS,
             sweep=sweep,
             corruptions=corruptions,
+            transfer=transfer,
+            numbers=NUMBERS,
             sensitivity=SENSITIVITY,
             best=best_by_column(results),
             colours=recipe_colours(results),

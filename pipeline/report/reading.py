@@ -12,6 +12,7 @@ from bgdata.errors import InputError
 from pipeline.report.corruptions import read_corruptions
 from pipeline.report.flow import read_flow
 from pipeline.report.numbers import HISTORY_COLUMNS, SEGMENTATION_SETS, Results
+from pipeline.report.transfer import read_transfer
 
 # The stages that judge each recipe, and those that judge all of them in one go, by the kind of their scores.
 _STAGES = {"in9": "evaluate@{}", "challenge": "challenge@{}", "saliency": "saliency@{}"}
@@ -26,10 +27,12 @@ def read_results(
     seeds: Sequence[int],
     flows: Sequence[str] = (),
     corrupted: bool = False,
+    transfer: Sequence[str] = (),
 ) -> Results:
     """Read the files of these recipes, and no others: files of recipes that are gone may still lie there.
 
-    `flows` are those of the recipes that have a flow; `corrupted` says whether recipes were judged under corruptions.
+    `flows` are those of the recipes that have a flow; `corrupted` says whether recipes were judged under corruptions;
+    `transfer` are the `<task>-<backbone>-<mode>` that were judged.
 
     Raises InputError, naming the file and what to run, where a file is missing, broken, of another recipe, lacks a
     seed, a variant or the challenge's gallery, where a judge judged another checkpoint than the one that training
@@ -71,6 +74,7 @@ def read_results(
         saliency=saliency,
         flow=flow,
         corruptions=corruptions,
+        transfer=read_transfer(scores, transfer),
         classes=_read_classes(scores, seeded | {"saliency": saliency}),
     )
 

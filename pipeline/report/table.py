@@ -83,6 +83,18 @@ def render_markdown(numbers: Mapping[str, Any]) -> str:
     return f"Percent, {said}:\n\n{markdown_table(['recipe', *COLUMNS.values()], rows)}"
 
 
+def render_transfer(numbers: Mapping[str, Any]) -> str | None:
+    """The transfer as Markdown, a row a network in its task's main metric; None where none was judged."""
+    spread = numbers.get("transfer_std", {})
+    rows = []
+    for key, by_metric in numbers.get("transfer", {}).items():
+        metric, row = next(iter(by_metric.items()))
+        stds = spread.get(key, {}).get(metric, {})
+        cells = (Cell(row.get(name), stds.get(name)) for name in ("clean", "mpc", "swapped", "gap"))
+        rows.append([key, metric, *(cell.text for cell in cells)])
+    return markdown_table(["transfer", "metric", "clean", "mPC", "swapped", "gap"], rows) if rows else None
+
+
 def markdown_table(header: list[str], rows: list[list[str]]) -> str:
     """Rows of text as a Markdown table, the first column to the left, the others to the right."""
     lines = [header, ["---"] + ["--:"] * (len(header) - 1), *rows]

@@ -35,6 +35,25 @@ CORRUPTED_REGIONS = {
     "background": "background alone",
 }
 SOURCES = {"ours": "made here (source: ours)", "published": "as published (source: published)"}
+# The transfer: what of a backbone is trained, and what is measured.
+MODES = {
+    "fixed_feature": "fixed features",
+    "fixed_weights": "fixed weights",
+    "full_network": "full network",
+}
+METRICS = {
+    "box_ap": "box AP",
+    "box_ap50": "box AP50",
+    "mask_ap": "mask AP",
+    "mask_ap50": "mask AP50",
+    "miou": "mIoU",
+    "accuracy": "accuracy",
+}
+TRANSFER_TASKS = {
+    "detection": "Detection and instance segmentation",
+    "segmentation": "Semantic segmentation",
+    "classification": "Classification",
+}
 MIX_MEANING = {
     "mixup": "two photos blended; the label is blended alike",
     "cutmix": "a rectangle of another photo pasted in; the label follows the areas",

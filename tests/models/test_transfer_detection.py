@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from bgdata.errors import InputError
 from bgdata.geometry import mask_box
@@ -15,6 +15,7 @@ from bgdata.masks.rle import decode_rle
 from bgdata.synthetic.layouts import write_coco
 from bgdata.transfer_sets.base import Instance, LabelledImage
 from bgdata.transfer_sets.coco import CocoDetection
+from models.training.settings import AugmentSettings
 from models.transfer.backbones import Backbone
 from models.transfer.detection import Detection, _target
 from models.transfer.loading import load_backbone, load_pooled, rebuild_backbone
@@ -57,6 +58,15 @@ FULL = DetectionSettings(
     detections=100,
     score=0.0,
 )
+
+PRIME = {
+    "kind": "prime",
+    "width": 3,
+    "depth": 2,
+    "alpha": 1.0,
+    "colour": {"cut": 500, "temperature": 0.05, "bandwidth": 20},
+    "filter": {"side": 3, "sigma": 4.0},
+}
 
 
 @pytest.fixture(scope="module")
@@ -187,6 +197,91 @@ def test_losses_come_from_the_generators_alone(scenes: CocoDetection) -> None:
     one, two, other = (losses(network, batch, seed=seed) for seed in (1, 1, 2))
     assert one == two
     assert one != other
+
+
+def shown(
+    batch: list[LabelledImage], augment: dict[str, object] | None, *, seed: int = 0
+) -> tuple[list[Tensor], list[dict[str, Tensor]], float]:
+    """What Mask R-CNN is given of a batch in training, images and targets, and the generator's next draw."""
+    seen: list[tuple[list[Tensor], list[dict[str, Tensor]]]] = []
+
+    class Noting(nn.Module):
+        def forward(self, images: list[Tensor], targets: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+            seen.append((images, targets))
+            return {}
+
+    task = Detection(DetectionSettings.model_validate(SMALL.model_dump() | {"augment": augment}))
+    generator = np.random.default_rng(seed)
+    task.losses(Noting(), batch, device=CPU, generator=generator)
+    return *seen[0], float(generator.random())
+
+
+def of_three_sizes(scenes: CocoDetection) -> list[LabelledImage]:
+    found = [scenes.read(image_id) for image_id in scenes.ids[:3]]
+    cut = [one.image[: -8 * number or None, : -5 * number or None] for number, one in enumerate(found)]
+    assert len({image.shape for image in cut}) == 3
+    boxes = ((1.0, 2.0, 20.0, 30.0),)
+    objects = [tuple(Instance(4, box, np.ones(image.shape[:2], bool)) for box in boxes) for image in cut]
+    return [replace(one, image=image, instances=own) for one, image, own in zip(found, cut, objects, strict=True)]
+
+
+def test_without_an_augmentation_images_and_draws_are_as_they_were(scenes: CocoDetection) -> None:
+    batch = of_three_sizes(scenes)
+    images, _, draw = shown(batch, None)
+    before = np.random.default_rng(0)
+    mirrored = [before.random() < 0.5 for _ in batch]
+    assert True in mirrored and False in mirrored
+    for image, one, turned in zip(images, batch, mirrored, strict=True):
+        pixels = one.image[:, ::-1] if turned else one.image
+        assert torch.equal(image, torch.from_numpy(pixels.copy()).permute(2, 0, 1).float() / 255)
+    assert draw == before.random()
+    assert SMALL.augment is None
+
+
+def test_an_augmentation_changes_pixels_and_no_truth(scenes: CocoDetection) -> None:
+    batch = of_three_sizes(scenes)
+    plain, truth, _ = shown(batch, None)
+    mixed, same, _ = shown(batch, PRIME)
+    assert [image.shape for image in mixed] == [image.shape for image in plain]
+    for image, other in zip(mixed, plain, strict=True):
+        assert 0.001 < float((image - other).abs().mean()) < 0.5
+        assert image.min() >= 0 and image.max() <= 1
+    for target, other in zip(same, truth, strict=True):
+        assert all(torch.equal(target[name], other[name]) for name in ("boxes", "labels", "masks"))
+
+
+def test_an_augmentation_comes_from_the_generator(scenes: CocoDetection) -> None:
+    batch = [replace(one, id=str(number)) for number, one in enumerate([scenes.read(scenes.ids[0])] * 3)]
+    one, two, other = (shown(batch, PRIME, seed=seed)[0] for seed in (0, 0, 1))
+    assert all(torch.equal(*pair) for pair in zip(one, two, strict=True))
+    assert not any(torch.equal(*pair) for pair in zip(one, other, strict=True))
+    # Each image has draws of its own, mirrored or not.
+    assert not torch.equal(one[0], one[1]) and not torch.equal(one[0].flip(2), one[1])
+
+
+def test_without_chains_an_augmentation_leaves_images(scenes: CocoDetection) -> None:
+    batch = of_three_sizes(scenes)
+    for image, other in zip(shown(batch, PRIME | {"width": 0})[0], shown(batch, None)[0], strict=True):
+        assert torch.equal(image, other)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        (
+            {"kind": "augmix", "colour": None, "filter": None, "severity": 3},
+            r"^augment augmix moves pixels, whose labels stay where they are: take prime without warp$",
+        ),
+        (
+            {"warp": {"cut": 10, "temperature": 1.0}},
+            r"^augment\.warp moves pixels, whose labels stay where they are: leave it out$",
+        ),
+    ],
+)
+def test_augmentations_that_move_pixels_are_refused(changed: dict[str, object], words: str) -> None:
+    augment = AugmentSettings.model_validate(PRIME | changed)
+    with pytest.raises(InputError, match=words):
+        Detection(SMALL.model_copy(update={"augment": augment}))
 
 
 def test_sizes_of_training_spread_around_that_of_evaluation(scenes: CocoDetection) -> None:

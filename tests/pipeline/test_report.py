@@ -59,6 +59,7 @@ def write_inputs(root: Path, recipes: tuple[str, ...] = RECIPES, classes: ClassL
             "source": "synthetic",
             "mix": ["mixup", "cutmix"],
             "corruptions": False,
+            "transfer": [],
             "seed": 0,
         },
     )
@@ -502,7 +503,8 @@ def test_a_second_run_writes_the_same_bytes() -> None:
     first = {path.name: path.read_bytes() for path in Path("report").iterdir()}
     run()
     assert {path.name: path.read_bytes() for path in Path("report").iterdir()} == first
-    assert set(first) == {"index.html", "metrics.json", "in9.csv", "history.csv", "p_sweep.csv", "corruptions.csv"}
+    tables = {"in9.csv", "history.csv", "p_sweep.csv", "corruptions.csv", "transfer.csv"}
+    assert set(first) == {"index.html", "metrics.json"} | tables
 
 
 def test_names_are_escaped(project: Path) -> None:

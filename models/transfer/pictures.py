@@ -18,8 +18,6 @@ IMAGES = 4
 # Images that are looked at for some with objects.
 _LOOKED_AT = 24
 _SIDE, _QUALITY = 220, 80
-# Objects found of an image that are shown at least: the surest.
-_SHOWN = 2
 
 
 def draw_examples(one: TrainedNetwork, conditions: JudgedConditions, device: torch.device, *, title: str) -> bytes:
@@ -92,16 +90,16 @@ def _objects_cell(found: LabelledImage, said: Sequence[Mapping[str, Any]], categ
     height, width = found.image.shape[:2]
     truth = [DrawnObject(one.box, one.mask, "crowd" if one.crowd else categories[one.label]) for one in found.instances]
     # As many as there are true ones: any threshold of scores would leave weak networks' pictures bare.
-    surest = said[: max(len(truth), _SHOWN)]
+    surest = said[: max(len(truth), 1)]
     guessed = [
         DrawnObject(
             _edges(one["bbox"]),
             decode_rle(one["segmentation"], (height, width)),
             f"{categories[one['category_id'] - 1]} {one['score']:.2f}",
         )
-        for one in surest
+        for one in reversed(surest)  # what is drawn last lies on top
     ]
-    shown = f"{len(said)} found, the surest {len(surest)} are shown" if said else "nothing found"
+    shown = f"{len(said)} found, shown: the surest {len(surest)}" if said else "nothing found"
     return ObjectsCell(found.image, truth, guessed, (shown,))
 
 

@@ -241,7 +241,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=100, help="scenes that are drawn")
     parser.add_argument("--rounds", type=int, default=5, help="how often each is timed, besides one to warm up")
-    parser.add_argument("--steps", type=int, default=50, help="batches in each round")
+    parser.add_argument("--steps", type=int, default=100, help="batches in each round")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--tasks", nargs="+", choices=BARE, default=list(BARE), metavar="TASK")
     return parser

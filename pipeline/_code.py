@@ -6,6 +6,7 @@ depends. Imports nothing of the project but the error, so that a mistake in any 
 
 import ast
 import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,15 +19,21 @@ _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 class Code:
-    """The modules and data files of the rooms below `root`; each file is read once."""
+    """The modules and data files of the rooms below `root`; each file is read once.
 
-    def __init__(self, root: Path = ROOT) -> None:
+    `known`: a file that `keep` wrote, if it is there: what it knows of files of the same content is taken from it.
+    """
+
+    def __init__(self, root: Path = ROOT, known: Path | None = None) -> None:
         self._root = root
         self._files = {path.relative_to(root).as_posix() for room in ROOMS for path in (root / room).rglob("*.*")}
         self._data: dict[str, list[str]] = {}
         for path in sorted(self._files):
             if not path.endswith((".py", ".pyc")):
                 self._data.setdefault(Path(path).name, []).append(path)
+        # What files mean depends on which others there are.
+        self._listing = hashlib.sha256("\0".join(sorted(self._files)).encode()).hexdigest()
+        self._known = _read_known(known, self._listing)
         self._read: dict[str, tuple[str, set[str]]] = {}
 
     def stages(self) -> list[str]:
@@ -53,22 +60,36 @@ class Code:
             pending |= named - reached.keys()
         return dict(sorted(reached.items()))
 
+    def keep(self, path: Path) -> None:
+        """Write what is known of each file's content, so that the next one starts sooner."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        facts = {content: (meaning, sorted(named)) for content, (meaning, named) in self._known.items()}
+        partial = path.with_name(f"{path.name}.tmp")
+        partial.write_text(json.dumps({"listing": self._listing, "facts": facts}))
+        partial.replace(path)
+
     def _facts(self, path: str) -> tuple[str, set[str]]:
         """A file's hash, and the files that it names."""
         if path not in self._read:
             content = (self._root / path).read_bytes()
-            if path.endswith(".py"):
-                tree = _parse(content, path)
-                meaning = repr(_meaning(tree)).encode()
-                named = {file for name in _imported(tree, path) for file in self._modules(name)}
-                texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
-                # A literal may name a module as well: one that is started as a process, or imported by a table.
-                named |= {file for text in texts if isinstance(text, str) for file in self._named_by(text)}
-            else:
-                meaning, text = content, content.decode(errors="replace")
-                named = {file for name, files in self._data.items() if name in text for file in files} - {path}
-            self._read[path] = hashlib.sha256(meaning).hexdigest()[:16], named
+            key = hashlib.sha256(path.encode() + b"\0" + content).hexdigest()
+            if key not in self._known:
+                self._known[key] = self._understood(path, content)
+            self._read[path] = self._known[key]
         return self._read[path]
+
+    def _understood(self, path: str, content: bytes) -> tuple[str, set[str]]:
+        if path.endswith(".py"):
+            tree = _parse(content, path)
+            meaning = repr(_meaning(tree)).encode()
+            named = {file for name in _imported(tree, path) for file in self._modules(name)}
+            texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+            # A literal may name a module as well: one that is started as a process, or imported by a table.
+            named |= {file for text in texts if isinstance(text, str) for file in self._named_by(text)}
+        else:
+            meaning, text = content, content.decode(errors="replace")
+            named = {file for name, files in self._data.items() if name in text for file in files} - {path}
+        return hashlib.sha256(meaning).hexdigest()[:16], named
 
     def _named_by(self, text: str) -> Iterable[str]:
         if text in self._data:
@@ -91,6 +112,16 @@ def changes(before: Mapping[str, Mapping[str, str]], now: Mapping[str, Mapping[s
             if code.get(path) != earlier.get(path):
                 found.setdefault(path, []).append(stage)
     return dict(sorted(found.items()))
+
+
+def _read_known(path: Path | None, listing: str) -> dict[str, tuple[str, set[str]]]:
+    """What `keep` wrote of the same listing of files; nothing where there is none, or half of one."""
+    try:
+        kept = json.loads(path.read_text()) if path is not None else {}
+        facts = kept["facts"] if kept.get("listing") == listing else {}
+        return {content: (meaning, set(named)) for content, (meaning, named) in facts.items()}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return {}
 
 
 def _parse(content: bytes, path: str) -> ast.Module:

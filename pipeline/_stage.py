@@ -174,6 +174,11 @@ def pixel_cache() -> Path:
     return work_base() / "pixels"
 
 
+def known_code() -> Path:
+    """What `config` found in each module, for the stages that ask again which code they run."""
+    return work_base() / "code.json"
+
+
 def work_base() -> Path:
     """Where all scratch lies: `.work`, or $WORK_DIR."""
     return Path(os.environ.get("WORK_DIR", ".work"))

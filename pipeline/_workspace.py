@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from bgdata.errors import InputError
 from bgdata.shards import MANIFEST, PARTS, write_text_whole
 from pipeline._code import Code
-from pipeline._stage import WEIGHTS, work_base
+from pipeline._stage import WEIGHTS, known_code, work_base
 
 _DONE = "done"
 
@@ -64,7 +64,7 @@ def fingerprint(stage: str, settings: Any, inputs: Mapping[str, Path]) -> str:
 
     Raises InputError where a file is missing.
     """
-    digest = hashlib.sha256(json.dumps([settings, Code().of(stage)], sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps([settings, Code(known=known_code()).of(stage)], sort_keys=True).encode())
     for name, path in sorted(inputs.items()):
         if not path.is_file():
             raise InputError(f"{path} is missing: run the stage that makes it first (`dvc repro` does)")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline._code import Code, changes
-from pipeline._stage import CODE, CONFIG, run_stage
+from pipeline._stage import CODE, CONFIG, known_code, run_stage
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -18,6 +18,7 @@ def main(arguments: argparse.Namespace) -> None:
         print(f"code changed: {path} ({', '.join(stages)})")
     if not arguments.changed:
         _write(CODE, by_stage)
+        code.keep(known_code())
         _write(CONFIG, _settings())
 
 

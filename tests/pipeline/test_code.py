@@ -176,3 +176,33 @@ def test_the_first_stage_imports_no_network_library(root: Path) -> None:
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "set()\n"), done.stderr
+
+
+def test_what_was_kept_is_what_is_found_anew(root: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "kept/code.json"
+    first = Code(root)
+    found = {stage: first.of(stage) for stage in first.stages()}
+    first.keep(kept)
+    again = Code(root, known=kept)
+    assert {stage: again.of(stage) for stage in again.stages()} == found == BEFORE
+
+
+def test_what_was_kept_of_other_content_is_not_taken(root: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "code.json"
+    before = Code(root)
+    before.of("render")
+    before.keep(kept)
+    edit(root / PASTE, r"clip\(0, 1\)", "clip(0, 2)")
+    assert Code(root, known=kept).of("render") == Code(root).of("render") != BEFORE["render"]
+    # A new module can be what a text of another one names: then all are read again.
+    (root / "pipeline/_fresh.py").write_text("")
+    facts = json.loads(kept.read_text())
+    kept.write_text(json.dumps(facts | {"facts": {content: ["no hash", []] for content in facts["facts"]}}))
+    assert Code(root, known=kept).of("mix") == BEFORE["mix"]
+
+
+@pytest.mark.parametrize("broken", ["", "{", "[]", '{"listing": 3, "facts": 4}'])
+def test_a_broken_file_of_what_was_kept_is_passed_over(root: Path, tmp_path: Path, broken: str) -> None:
+    kept = tmp_path / "code.json"
+    kept.write_text(broken)
+    assert Code(root, known=kept).of("mix") == BEFORE["mix"]

@@ -3,16 +3,20 @@
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 from tqdm import tqdm
 
 from bgdata.errors import InputError
 from bgdata.lifetime import end_with_parent
+
+_CHUNK = 8  # items that a process is given at once
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 
 def run_tasks(
@@ -29,6 +33,20 @@ def run_tasks(
                 bar.update(function(*task))
             return
         _run_in_processes(function, tasks, workers, bar)
+
+
+def map_tasks(function: Callable[[_Item], _Result], items: Sequence[_Item], *, workers: int) -> Iterator[_Result]:
+    """What `function` makes of each item, in their order, by `workers` processes (1: in this one)."""
+    if workers == 1 or len(items) <= 1:
+        yield from map(function, items)
+        return
+    with worker_processes(min(workers, len(items))) as pool:
+        try:
+            yield from pool.map(function, items, chunksize=_CHUNK)
+        except BrokenProcessPool as error:
+            raise worker_was_killed() from error
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def worker_processes(count: int) -> ProcessPoolExecutor:

@@ -24,7 +24,7 @@ def _fetch(name: str, settings: dict[str, Any], out: Path, *, seed: int) -> None
     layout, source = settings["layout"], settings["source"]
     root = out if source == "synthetic" else transfer_root(name, source)
     if source == "synthetic":
-        write_scenes(root, **settings["scenes"], seed=seed)
+        write_scenes(root, **settings["scenes"], seed=seed, workers=runtime()["workers"])
     elif source == "download":
         download_transfer_set(layout, root, mirror=runtime()["mirror"])
     files = write_transfer_listing(layout, root, out / LISTING)

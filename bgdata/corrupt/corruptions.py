@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from bgdata.corrupt import blur, digital, noise, weather
-from bgdata.corrupt.names import EXTRA_NAMES, STANDARD_NAMES
+from bgdata.corrupt.names import EXTRA_NAMES, SMALLEST, STANDARD_NAMES
 from bgdata.corrupt.names import REGIONS as REGIONS
 from bgdata.corrupt.names import SEVERITIES as SEVERITIES
 from bgdata.corrupt.names import Corruption as Corruption
@@ -44,8 +44,6 @@ _ALGORITHMS: dict[str, Algorithm] = {
 STANDARD = {name: _ALGORITHMS[name] for name in STANDARD_NAMES}
 EXTRA = {name: _ALGORITHMS[name] for name in EXTRA_NAMES}
 CORRUPTIONS = STANDARD | EXTRA
-# Smaller images have no room for what some corruptions do.
-SMALLEST = 32
 
 
 def corrupt_image(

@@ -26,6 +26,8 @@ STANDARD_NAMES = (
 EXTRA_NAMES = ("speckle_noise", "gaussian_blur", "spatter", "saturate")
 NAMES = (*STANDARD_NAMES, *EXTRA_NAMES)
 SEVERITIES = (1, 2, 3, 4, 5)
+# Pixels: smaller images have no room for what some corruptions do.
+SMALLEST = 32
 # What of a photo is corrupted.
 REGIONS = ("whole", "foreground", "background")
 

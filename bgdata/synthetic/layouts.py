@@ -7,6 +7,7 @@ alone. In each folder the file that lists the rest is written last.
 
 import json
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from bgdata.geometry import mask_box
 from bgdata.io import encode_jpeg, encode_mask, encode_palette
 from bgdata.labels import CLASS_NAMES
 from bgdata.masks.rle import encode_polygons, encode_rle, encode_runs
+from bgdata.parallel import map_tasks
 from bgdata.segmentation_sets.base import OWN_CATEGORIES
 from bgdata.segmentation_sets.voc import VOID, voc_palette
 from bgdata.shards import write_csv, write_text_whole
@@ -30,23 +32,31 @@ _TRAIN_FIRST = 1_000_000  # the number of the first scene of train: beyond those
 
 
 def write_coco(
-    root: Path, *, images: int, size: int, difficulty: float, seed: int, split: str = "val2017", first: int = 0
+    root: Path,
+    *,
+    images: int,
+    size: int,
+    difficulty: float,
+    seed: int,
+    split: str = "val2017",
+    first: int = 0,
+    workers: int = 1,
 ) -> None:
     """Write `annotations/instances_<split>.json` and `<split>/`; sets whose photos begin at other numbers (`first`)
     show other scenes.
 
     Of ten photos six show one object, two show two of different classes, one two of a kind, and one a crowd of two; the
     last photo of all shows none. Masks are polygons where these are exact, else (and each fourth) compressed run
-    lengths; crowds are run lengths in numbers, as COCO's are.
+    lengths; crowds are run lengths in numbers, as COCO's are. `workers` processes draw.
     """
     photos = root / split
     for folder in (photos, root / "annotations"):
         folder.mkdir(parents=True, exist_ok=True)
     records: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    for number in range(first, first + images):
-        kinds = _cast(number) if number < first + images - 1 else []
-        group = draw_group(kinds, name=f"coco.{number}", size=size, difficulty=difficulty, seed=seed)
+    casts = [(number, _cast(number) if number < first + images - 1 else []) for number in range(first, first + images)]
+    draw = partial(_draw_photo, size=size, difficulty=difficulty, seed=seed)
+    for (number, kinds), group in zip(casts, map_tasks(draw, casts, workers=workers), strict=True):
         height, width = group.image.shape[:2]
         record = {"id": number + 1, "file_name": f"{number + 1:012d}.jpg", "height": height, "width": width}
         (photos / record["file_name"]).write_bytes(encode_jpeg(group.image, _JPEG_QUALITY))
@@ -59,10 +69,13 @@ def write_coco(
     write_text_whole(root / "annotations" / f"instances_{split}.json", json.dumps(contents))
 
 
-def write_scenes(root: Path, *, train: int, val: int, size: int, difficulty: float, seed: int) -> None:
+def write_scenes(
+    root: Path, *, train: int, val: int, size: int, difficulty: float, seed: int, workers: int = 1
+) -> None:
     """Write `train` and `val` images in the layout of COCO, as `train2017` and `val2017`: no scene is in both."""
+    common: dict[str, Any] = {"size": size, "difficulty": difficulty, "seed": seed, "workers": workers}
     for split, images, first in (("train2017", train, _TRAIN_FIRST), ("val2017", val, 0)):
-        write_coco(root, images=images, size=size, difficulty=difficulty, seed=seed, split=split, first=first)
+        write_coco(root, images=images, split=split, first=first, **common)
 
 
 def write_voc(root: Path, *, images: int, size: int, difficulty: float, seed: int) -> None:
@@ -100,6 +113,12 @@ def write_davis(root: Path, *, images: int, size: int, difficulty: float, seed: 
         lines += [_write_frame(folder, f"{sequence}/{step:05d}", frame) for step, frame in enumerate(walk)]
     write_csv(folder / OWN_CATEGORIES, ("sequence", "category"), rows)
     write_text_whole(folder / "ImageSets" / "480p" / "val.txt", "".join(f"{line}\n" for line in lines))
+
+
+def _draw_photo(cast: tuple[int, list[Kind]], *, size: int, difficulty: float, seed: int) -> Ensemble:
+    """The photo of a number and its kinds; in COCO's layout."""
+    number, kinds = cast
+    return draw_group(kinds, name=f"coco.{number}", size=size, difficulty=difficulty, seed=seed)
 
 
 def _kind(number: int) -> Kind:

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from bgdata.class_files import list_class_folders
-from bgdata.corrupt.corruptions import SMALLEST
+from bgdata.corrupt.names import SMALLEST
 from bgdata.errors import InputError
 from bgdata.foreign_images import plain_image
 from bgdata.geometry import Box

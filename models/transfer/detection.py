@@ -66,7 +66,7 @@ class Detection:
         # Which map a box is pooled from: at 8 strides an anchor, what Lin et al. take.
         pooling: dict[str, Any] = {
             "featmap_names": names,
-            "sampling_ratio": 2,
+            "sampling_ratio": settings.sampling,
             "canonical_scale": round(28 * settings.anchor),
         }
         classes = categories + 1  # 0 is torchvision's background

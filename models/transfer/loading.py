@@ -120,7 +120,7 @@ def _of_recipe(recipe: str, runs: Path) -> _Headless:
         )
     classifier, content = load_classifier(path)
     made = {"arch": classifier.arch, "made_for": classifier.input_size}
-    record = made | {"recipe": content["recipe"], "seed": content["seed"]} | _file_record(path)
+    record = made | {"recipe": recipe, "seed": content["seed"]} | _file_record(path)
     mean, std = classifier.mean.flatten().tolist(), classifier.std.flatten().tolist()
     return _Headless(accept_any_size(take_off_head(classifier.network)), mean, std, classifier.input_size, record)
 

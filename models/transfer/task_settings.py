@@ -19,6 +19,7 @@ class DetectionSettings(Settings):
     hidden: int = Field(ge=8, description="width of the box head's two layers [1024]")
     mask_layers: int = Field(ge=1, description="convolutions of the mask head [4]")
     anchor: float = Field(gt=0, description="side of the anchors, in strides of their map [8]")
+    sampling: int = Field(ge=1, description="points a side of each place that is pooled from a map [2]")
     proposals: int = Field(ge=1, description="of an image in training, half as many later [2000]")
     samples: int = Field(ge=2, description="of an image's proposals, and half as many of its anchors, train [512]")
     detections: int = Field(ge=1, le=100, description="of an image, at most [100, as many as COCO's AP counts]")

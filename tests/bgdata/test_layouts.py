@@ -15,7 +15,7 @@ from bgdata.segmentation_sets.coco import CocoSet
 from bgdata.segmentation_sets.davis import DavisSet
 from bgdata.segmentation_sets.voc import VOID, VocSet
 from bgdata.synthetic.ensemble import Ensemble, draw_group, draw_walk
-from bgdata.synthetic.layouts import LAYOUTS
+from bgdata.synthetic.layouts import LAYOUTS, write_scenes
 from bgdata.synthetic.objects import KINDS
 
 DRAWN = {"images": 11, "size": 96, "difficulty": 0.3, "seed": 5}
@@ -131,3 +131,14 @@ def test_davis_moves_one_object_over_one_scenery(drawn: Path) -> None:
     np.testing.assert_array_equal(first.image[:10], last.image[:10])
     mask = decode_mask((drawn / "davis/DAVIS/Annotations/480p/robin-2/00000.png").read_bytes())
     np.testing.assert_array_equal(mask, first.masks[0])
+
+
+def test_several_processes_draw_the_same_bytes(tmp_path: Path) -> None:
+    for workers in (1, 2):
+        write_scenes(tmp_path / str(workers), train=12, val=10, size=64, difficulty=0.1, seed=3, workers=workers)
+    one, two = (
+        {path.relative_to(root): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+        for root in (tmp_path / "1", tmp_path / "2")
+    )
+    assert one == two
+    assert len(one) == 24

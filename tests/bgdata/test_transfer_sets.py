@@ -15,7 +15,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from pydantic import ValidationError
 
-from bgdata.corrupt.corruptions import SMALLEST
+from bgdata.corrupt.names import SMALLEST
 from bgdata.errors import InputError
 from bgdata.io import decode_image, encode_jpeg, encode_png
 from bgdata.labels import CLASS_NAMES

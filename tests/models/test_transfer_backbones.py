@@ -150,7 +150,7 @@ def test_weights_are_drawn_by_the_seed_and_go_from_one_backbone_to_another() -> 
 def test_a_recipes_run_with_its_own_statistics_and_its_head_off(tmp_path: Path) -> None:
     classifier = build_classifier("resnet10", input_size=32, seed=1, classes=9).eval()
     (tmp_path / "dynamic").mkdir()
-    save_classifier(tmp_path / "dynamic/model.pt", classifier, {"recipe": "dynamic", "seed": 1})
+    save_classifier(tmp_path / "dynamic/model.pt", classifier, {"recipe": {"name": "dynamic"}, "seed": 1})
     settings = BackboneSettings(recipe="dynamic")
     pooled, record = load_pooled(settings, runs=tmp_path)
     backbone, _ = load_backbone(settings, runs=tmp_path)
@@ -170,7 +170,7 @@ def test_a_record_is_enough_to_build_it_again(arch: str, tmp_path: Path) -> None
     (tmp_path / "plain").mkdir()
     classifier = build_classifier("timm:test_vit", input_size=48, seed=1, classes=9)
     if arch == "recipe":
-        save_classifier(tmp_path / "plain/model.pt", classifier, {"recipe": "plain", "seed": 1})
+        save_classifier(tmp_path / "plain/model.pt", classifier, {"recipe": {"name": "plain"}, "seed": 1})
     else:
         backbone, record = load_backbone(settings, runs=tmp_path, seed=7)
         again = rebuild_backbone(json.loads(json.dumps(record)))

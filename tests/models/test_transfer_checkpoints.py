@@ -35,6 +35,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
         "hidden": 32,
         "mask_layers": 1,
         "anchor": 4.0,
+        "sampling": 2,
         "proposals": 32,
         "samples": 16,
         "detections": 10,

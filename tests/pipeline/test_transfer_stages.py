@@ -22,7 +22,15 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 TASK = "segmentation"
 KEY = f"{TASK}-original-fixed_feature"
 NETWORKS: dict[str, dict[str, Any]] = {
-    "detection": {"size": 64, "max_size": 96, "channels": 8, "hidden": 8, "mask_layers": 1, "proposals": 8}
+    "detection": {
+        "size": 64,
+        "max_size": 96,
+        "channels": 8,
+        "hidden": 8,
+        "mask_layers": 1,
+        "sampling": 2,
+        "proposals": 8,
+    }
     | {"samples": 4, "detections": 3, "anchor": 4.0, "score": 0.05, "flip": True, "jitter": 0.0},
     "segmentation": {"head": "fused_fcn", "channels": 8, "size": 64, "crop": 64, "auxiliary": 0.0, "dropout": 0.0}
     | {"flip": True, "min_scale": 0.75, "max_scale": 1.5, "most_of_one": 0.75, "balance": 0.3},

@@ -30,6 +30,7 @@ from pipeline import (
     export,
     fetch,
     fetch_segmentation,
+    fetch_transfer,
     fetch_weights,
     flow,
     in9l,
@@ -41,6 +42,9 @@ from pipeline import (
     segment,
     train,
     train_unet,
+    transfer_backbones,
+    transfer_evaluate,
+    transfer_train,
 )
 from pipeline.params import SEGMENTATION_SETS, WEIGHTS
 from pipeline.report import __main__ as report
@@ -51,6 +55,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 PLAIN = ("original", "dynamic")
 RECIPES = (*PLAIN, "flow")
 TINY_FLOW = {"width": 4, "transforms": 2, "hidden": [8], "embedding_epochs": 2, "flow_epochs": 2, "joint_epochs": 1}
+TRANSFERS = tuple(f"{task}-{backbone}-fixed_feature" for task in ("detection", "segmentation") for backbone in PLAIN)
 MIXES = ("mixup", "cutmix")
 STAGES = sorted(
     path.stem for path in (ROOT / "pipeline").glob("*.py") if not path.stem.startswith("_") and path.stem != "params"
@@ -71,6 +76,9 @@ def write_params(folder: Path) -> None:
     for kept in (params["recipes"], *(profile["recipes"] for profile in params["profiles"].values())):
         for name in set(kept) - set(RECIPES):
             del kept[name]
+    params["transfer"]["sets"]["scenes"]["scenes"] |= {"train": 10, "val": 10, "size": 64}
+    for task in ("detection", "segmentation", "classification"):
+        params["profiles"]["demo"]["transfer"][task]["train"] |= {"steps": 2, "batch": 4}
     params["profiles"]["demo"]["recipes"]["flow"]["flow"] |= TINY_FLOW | {"batch_size": 16}
     yaml.dump(params, folder / "params.yaml")
 
@@ -101,6 +109,11 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for stage in (corrupt, flow, digits):
             stage.main(argparse.Namespace())
         corruptions.main(argparse.Namespace(recipe=None, data=None, corrupted=None))
+        for stage in (fetch_transfer, transfer_backbones):
+            stage.main(argparse.Namespace())
+        for stage in (transfer_train, transfer_evaluate):
+            for key in TRANSFERS:
+                stage.main(argparse.Namespace(key=key))
         report.main(argparse.Namespace())
     return folder
 

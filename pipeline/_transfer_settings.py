@@ -5,9 +5,6 @@ from typing import Any
 from bgdata.transfer_sets.settings import Task
 from models.transfer.settings import Mode, TransferSettings
 
-# Layouts in which objects have masks of their own, so that what is behind them can be exchanged.
-_OF_OBJECTS = ("coco", "voc", "scenes")
-
 
 def transfer_settings(transfer: TransferSettings, *, seed: int) -> dict[str, Any]:
     """The settings of the transfer's stages by the name of their file; None of a task that is left out."""
@@ -56,10 +53,9 @@ def _judging(transfer: TransferSettings, task: Task, seed: int) -> dict[str, Any
     name = transfer.by_task[task].set
     if name is None:
         return None
-    has_objects = transfer.sets[name].layout in _OF_OBJECTS
     return {
         "data": _data(transfer, name, seed),
-        "background": transfer.background if has_objects else None,
+        "background": transfer.background if transfer.sets[name].has_objects else None,
         "corruptions": transfer.corruptions.model_dump(),
     }
 

@@ -27,11 +27,10 @@ def main(_: argparse.Namespace) -> None:
 def _record(name: str, settings: dict[str, Any]) -> dict[str, Any]:
     """Raises InputError where the backbone's name or file is none."""
     if settings.get("arch") is not None:
-        from models.transfer.loading import check_backbone  # here: needs PyTorch, recipes alone do not
-        from models.transfer.settings import BackboneSettings
+        from models.transfer.loading import check_arch  # here: needs PyTorch, recipes alone do not
 
-        check_backbone(BackboneSettings.model_validate(settings), recipes=())
-    file = RUNS / settings["recipe"] / "model.pt" if "recipe" in settings else _own_file(settings)
+        check_arch(settings["arch"])
+    file = _file(settings)
     if file is None:
         return settings
     if not file.is_file():
@@ -42,8 +41,10 @@ def _record(name: str, settings: dict[str, Any]) -> dict[str, Any]:
         return settings | {"sha256": hashlib.file_digest(content, "sha256").hexdigest()}
 
 
-def _own_file(settings: dict[str, Any]) -> Path | None:
-    """The file of weights that settings name; None of weights by name, or drawn."""
+def _file(settings: dict[str, Any]) -> Path | None:
+    """The file of weights that settings mean; None of weights by name, or drawn."""
+    if settings.get("recipe") is not None:
+        return RUNS / settings["recipe"] / "model.pt"
     if settings.get("file") is not None:
         return Path(settings["file"])
     weights = settings.get("weights")

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from bgdata.errors import InputError
 from bgdata.ingest.candidates import LISTING
 from bgdata.shards import write_text_whole
 from bgdata.transfer_sets.base import TaskSet
@@ -43,6 +44,7 @@ def _train(settings: dict[str, Any], seed: int, data: TaskSet, state: Path, run:
     task = open_task(settings["task"], settings["network"])
     chosen = {name: value for name, value in settings["backbone"].items() if name != "name"}
     backbone, record = load_for(task.name, BackboneSettings.model_validate(chosen), runs=RUNS, seed=seed)
+    _check_backbone(settings["backbone"]["name"], record)
     schedule = TrainSettings.model_validate(settings["train"])
     preset = find_preset(settings["task"], swin="swin" in record["arch"])
     device = resolve_device(runtime()["device"])
@@ -68,6 +70,13 @@ def _train(settings: dict[str, Any], seed: int, data: TaskSet, state: Path, run:
     write_text_whole(run / HISTORY, (state / HISTORY).read_text())
     provenance = complete | {"checkpoint_sha256": file_sha256(run / "model.pt")}
     write_text_whole(run / "provenance.json", json.dumps(provenance, indent=1) + "\n")
+
+
+def _check_backbone(name: str, record: dict[str, Any]) -> None:
+    """Raise InputError where its weights are others than DVC knows of: it watches the hash, not the file."""
+    path = BACKBONES / f"{name}.json"
+    if json.loads(path.read_text()).get("sha256") != record.get("checkpoint_sha256"):
+        raise InputError(f"the weights of {name} are others than {path} says: run `dvc repro transfer_backbones` first")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from bgdata.segmentation_sets.voc import voc_palette
-from bgdata.sheets.sheet import SEGMENTATION, Colour
+from bgdata.sheets.sheet import SEGMENTATION, Colour, pale, scaled_image
 from bgdata.transfer_sets.base import BACKGROUND, VOID
 
 TRUTH, FOUND = SEGMENTATION["truth"], SEGMENTATION["found"]
@@ -40,8 +40,7 @@ class ObjectsCell:
 
     def draw(self, *, side: int) -> UInt8[np.ndarray, "_ _ 3"]:
         """The picture, its longer side `side` pixels; names stand above a true box, below one that was found."""
-        picture, scale = _enlarged(self.image, side)
-        picture = _pale(picture)
+        picture, scale = pale(scaled_image(self.image, side), _PALER), side / max(self.image.shape[:2])
         for objects, colour in ((self.truth, TRUTH), (self.found, FOUND)):
             for one in objects:
                 _tint(picture, _fitted(one.mask, picture), colour, _MASK)
@@ -69,7 +68,7 @@ class ClassesCell:
 
     def draw(self, *, side: int) -> UInt8[np.ndarray, "_ _ 3"]:
         """The picture, its longer side `side` pixels."""
-        picture = _pale(_enlarged(self.image, side)[0])
+        picture = pale(scaled_image(self.image, side), _PALER)
         labels = cv2.resize(self.labels, picture.shape[1::-1], interpolation=cv2.INTER_NEAREST)
         first = 1 if tuple(self.categories[:1]) == (BACKGROUND,) else 0
         present = [label for label in np.unique(labels).tolist() if label >= first]
@@ -79,18 +78,6 @@ class ClassesCell:
             if label < len(self.categories):
                 _name_largest(picture, labels == label, self.categories[label], class_colour(label))
         return picture
-
-
-@dataclass(frozen=True)
-class PlainCell:
-    """An image as it is."""
-
-    image: UInt8[np.ndarray, "h w 3"]
-    caption: tuple[str, ...]
-
-    def draw(self, *, side: int) -> UInt8[np.ndarray, "_ _ 3"]:
-        """The picture, its longer side `side` pixels."""
-        return _enlarged(self.image, side)[0]
 
 
 def class_colour(label: int) -> Colour:
@@ -132,19 +119,6 @@ def _inside(part: Bool[np.ndarray, "h w"], centre: np.ndarray) -> tuple[int, int
     rows, columns = np.nonzero(part)
     nearest = int(((columns - centre[0]) ** 2 + (rows - centre[1]) ** 2).argmin())
     return int(columns[nearest]), int(rows[nearest])
-
-
-def _enlarged(image: UInt8[np.ndarray, "h w 3"], side: int) -> tuple[UInt8[np.ndarray, "_ _ 3"], float]:
-    scale = side / max(image.shape[:2])
-    height, width = (max(round(edge * scale), 1) for edge in image.shape[:2])
-    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(image, (width, height), interpolation=way)), scale
-
-
-def _pale(picture: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
-    """Nearer to grey: blue and orange show on any colour."""
-    grey = cv2.cvtColor(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    return np.asarray(cv2.addWeighted(picture, 1 - _PALER, grey, _PALER, 0))
 
 
 def _fitted(mask: Bool[np.ndarray, "_ _"], picture: UInt8[np.ndarray, "h w 3"]) -> Bool[np.ndarray, "h w"]:

@@ -49,16 +49,24 @@ class SheetCell:
 
     def draw(self, *, side: int) -> UInt8[np.ndarray, "_ _ 3"]:
         """Pale, what was found in orange, the truth's outline in blue; the longer side `side` pixels."""
-        scale = side / max(self.truth.shape)
-        height, width = (max(round(edge * scale), 1) for edge in self.truth.shape)
-        image = cv2.resize(self.image, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-        grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-        image = np.asarray(cv2.addWeighted(image, 0.4, grey, 0.6, 0))  # an orange mask shows on an orange object too
+        image = pale(scaled_image(self.image, side), 0.6)
         if self.found is not None:
-            found = _resized(self.found, (width, height))
+            found = _resized(self.found, (image.shape[1], image.shape[0]))
             image[found] = (image[found] * (1 - _OPACITY) + np.asarray(_FOUND) * _OPACITY).round().astype(np.uint8)
         draw_outline(image, self.truth)
         return image
+
+
+@dataclass(frozen=True)
+class PlainCell:
+    """An image as it is."""
+
+    image: UInt8[np.ndarray, "h w 3"]
+    caption: tuple[str, ...]
+
+    def draw(self, *, side: int) -> UInt8[np.ndarray, "_ _ 3"]:
+        """The picture, its longer side `side` pixels."""
+        return scaled_image(self.image, side)
 
 
 @dataclass(frozen=True)
@@ -84,6 +92,20 @@ def draw_sheet(
     width = _left(len(columns), side)
     head = _head(title, columns, width, legend, side)
     return encode_jpeg(np.concatenate([head, *(_band(row, width, side) for row in rows)]), quality)
+
+
+def scaled_image(image: UInt8[np.ndarray, "h w 3"], side: int) -> UInt8[np.ndarray, "_ _ 3"]:
+    """An image whose longer side is `side` pixels."""
+    scale = side / max(image.shape[:2])
+    height, width = (max(round(edge * scale), 1) for edge in image.shape[:2])
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, (width, height), interpolation=way))
+
+
+def pale(image: UInt8[np.ndarray, "h w 3"], share: float) -> UInt8[np.ndarray, "h w 3"]:
+    """Nearer to grey by a share: an orange mask shows on an orange object too."""
+    grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    return np.asarray(cv2.addWeighted(image, 1 - share, grey, share, 0))
 
 
 def draw_outline(image: UInt8[np.ndarray, "h w 3"], mask: Bool[np.ndarray, "_ _"]) -> None:

@@ -34,6 +34,11 @@ class TransferSetSettings(Settings):
         default=0.0, ge=0, le=1, description="share of the annotations or photos that may be of no use"
     )
 
+    @property
+    def has_objects(self) -> bool:
+        """Whether objects have masks of their own, so that what is behind them can be exchanged."""
+        return self.layout in ("coco", "voc", "scenes")
+
     @model_validator(mode="after")
     def _fits_its_layout(self) -> "TransferSetSettings":
         if (self.layout == "scenes") != (self.source == "synthetic"):

@@ -1,7 +1,6 @@
 """Settings to a backbone: which network, whose weights, how its images are prepared."""
 
-import difflib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,16 +79,13 @@ def rebuild_pooled(record: Mapping[str, Any]) -> PooledBackbone:
     return PooledBackbone(_rebuild(record), mean=record["mean"], std=record["std"], size=record["size"]).eval()
 
 
-def check_backbone(settings: BackboneSettings, *, recipes: Collection[str]) -> None:
-    """Names exist, as far as is known before anything is trained or downloaded.
+def check_arch(name: str) -> None:
+    """A network has this name (`BackboneSettings.arch`), as far as is known before anything is downloaded.
 
     Raises InputError otherwise, with close names.
     """
-    if settings.recipe is not None and settings.recipe not in recipes:
-        close = difflib.get_close_matches(settings.recipe, recipes) or sorted(recipes)
-        raise InputError(f"no recipe is called {settings.recipe!r}: try {', '.join(close)}")
-    if settings.arch is not None and settings.arch not in SMALL:
-        resolve_name(settings.arch, ours=SMALL)
+    if name not in SMALL:
+        resolve_name(name, ours=SMALL)
 
 
 def _load_headless(settings: BackboneSettings, *, runs: Path, seed: int) -> _Headless:

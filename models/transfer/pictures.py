@@ -7,8 +7,8 @@ import torch
 
 from bgdata.masks.rle import decode_rle
 from bgdata.randomness import seeded_order
-from bgdata.sheets.labels import FOUND, GREY, TRUTH, ClassesCell, DrawnObject, ObjectsCell, PlainCell
-from bgdata.sheets.sheet import Cell, Colour, SheetRow, draw_sheet
+from bgdata.sheets.labels import FOUND, GREY, TRUTH, ClassesCell, DrawnObject, ObjectsCell
+from bgdata.sheets.sheet import Cell, Colour, PlainCell, SheetRow, draw_sheet
 from bgdata.transfer_sets.base import BACKGROUND, VOID, LabelledImage, TaskSet
 from models.devices import exact_arithmetic
 from models.transfer.judge import JudgedConditions, TrainedNetwork

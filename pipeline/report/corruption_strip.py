@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from jaxtyping import Bool, UInt8
 
@@ -13,7 +12,7 @@ from bgdata.corrupt.corruptions import Corruption, corrupt_image
 from bgdata.io import decode_image, decode_mask
 from bgdata.randomness import seeded_order
 from bgdata.shards import MANIFEST, ImageSet
-from bgdata.sheets.sheet import SheetRow, draw_sheet
+from bgdata.sheets.sheet import PlainCell, SheetRow, draw_sheet
 from pipeline.report.corruptions import CorruptionScores
 from pipeline.report.pictures import data_uri
 from pipeline.report.words import CORRUPTION_KINDS
@@ -21,20 +20,6 @@ from pipeline.report.words import CORRUPTION_KINDS
 _SIDE, _QUALITY = 96, 72  # pixels, and of JPEG: a sheet of all corruptions at all severities stays below 300 KB
 _ACROSS = 10  # corrupted pictures in a row
 _PHOTOS = "original"
-
-
-@dataclass(frozen=True)
-class _PictureCell:
-    """A picture as it is."""
-
-    image: UInt8[np.ndarray, "h w 3"]
-    caption: tuple[str, ...]
-
-    def draw(self, *, side: int) -> UInt8[np.ndarray, "_ _ 3"]:
-        """The picture, its longer side `side` pixels."""
-        scale = side / max(self.image.shape[:2])
-        height, width = (max(round(edge * scale), 1) for edge in self.image.shape[:2])
-        return np.asarray(cv2.resize(self.image, (width, height), interpolation=cv2.INTER_AREA))
 
 
 @dataclass(frozen=True)
@@ -78,11 +63,11 @@ def _rows(example: _Example, found: CorruptionScores) -> Iterator[SheetRow]:
     """Whole corruptions in each row, behind the clean photo; a row holds one kind."""
     region = found.shown_regions[0]
     run = found.regions[region].run
-    clean = _PictureCell(example.image, ())
+    clean = PlainCell(example.image, ())
     for kind, names in CORRUPTION_KINDS.items():
         blocks = [[Corruption(name, int(severity), region) for severity in run[name]] for name in names if name in run]
         for row in _packed(blocks):
-            cells = [_PictureCell(example.under(corruption), _caption(corruption)) for corruption in row]
+            cells = [PlainCell(example.under(corruption), _caption(corruption)) for corruption in row]
             yield SheetRow(kind, (clean, *cells))
 
 

@@ -164,3 +164,17 @@ def test_a_checkpoint_of_another_network_is_said(finished: Path, run_command: Ru
     code, _, said = run_command("transfer_evaluate", key)
     assert code == 2
     assert said == (f"error: transfer/{key} holds a checkpoint of {KEY}: train {key} (dvc repro transfer_train)\n")
+
+
+def test_weights_that_are_not_those_dvc_knows_of_are_not_trained_on(finished: Path, run_command: Run) -> None:
+    configure(finished, seeds=[8])
+    record = finished / "data/backbones/original.json"
+    kept = record.read_text()
+    record.write_text(json.dumps(json.loads(kept) | {"sha256": "0" * 64}))
+    code, _, said = run_command("transfer_train", KEY)
+    record.write_text(kept)
+    assert code == 2
+    assert said == (
+        "error: the weights of original are others than data/backbones/original.json says: run "
+        "`dvc repro transfer_backbones` first\n"
+    )

@@ -22,9 +22,9 @@ import numpy as np
 from PIL import Image
 
 from bgdata.compose.background import tile_background
+from bgdata.compose.names import VARIANTS
 from bgdata.compose.render import render_sets
 from bgdata.compose.settings import RenderSettings
-from bgdata.compose.variants import VARIANTS
 from bgdata.geometry import Box, mask_box
 from bgdata.io import decode_image, encode_jpeg
 from bgdata.shards import ImageSet, Row
@@ -37,6 +37,7 @@ SETTINGS = {
     "edge": "hard",
     "feather": 1.5,
     "mixed_rand_from": "any_class",
+    "placement": {"position": "keep", "size": [1.0, 1.0]},
     "per_class": {"train": None, "val": None},
     "images_per_shard": 500,
 }

@@ -61,6 +61,7 @@ RENDER = {
     "edge": "hard",
     "feather": 1.5,
     "mixed_rand_from": "any_class",
+    "placement": {"position": "keep", "size": [1.0, 1.0]},
     "per_class": NOTHING,
     "images_per_shard": 500,
 }

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bgdata.class_files import read_class_csv
-from bgdata.compose.variants import FG_MASK
+from bgdata.compose.names import FG_MASK
 from bgdata.corrupt.corruptions import CORRUPTIONS, SEVERITIES, STANDARD, Corruption
 from bgdata.corrupt.data import CorruptedData
 from bgdata.corrupt.live import LiveCorruptions

@@ -11,7 +11,7 @@ from typing import Any
 
 from bgdata.class_files import read_class_csv
 from bgdata.classes import ClassList, check_same
-from bgdata.compose.variants import VARIANTS
+from bgdata.compose.names import VARIANTS
 from bgdata.errors import InputError
 from bgdata.pixels import ImageSource
 from bgdata.shards import write_text_whole

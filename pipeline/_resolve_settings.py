@@ -31,6 +31,7 @@ def resolve_settings(params: Params) -> dict[str, Any]:
         "render": params.render.model_dump() | seed,
         "evaluate": params.evaluate.model_dump() | seed,
         "challenge": params.challenge.model_dump() | seed,
+        "leak": _leak(params) | seed,
         "saliency": params.saliency.model_dump() | seed,
         "corrupt": params.corruptions.model_dump() | {"images_per_shard": params.render.images_per_shard} | seed,
         "corruptions": {"recipes": list(params.recipes)},
@@ -42,6 +43,11 @@ def resolve_settings(params: Params) -> dict[str, Any]:
     resolved |= {f"weights-{name}": {"wanted": name in _wanted_weights(params)} for name in WEIGHTS}
     resolved |= _segmentation_settings(params)
     resolved |= transfer_settings(params.transfer, seed=params.seed)
+    for name, source in params.backgrounds.items():
+        looks = params.render.model_dump(exclude={"per_class"})
+        resolved[f"backgrounds-{name}"] = {"source": source.model_dump(), "render": looks} | seed
+    for name, correlated in params.correlated.items():
+        resolved[f"correlate-{name}"] = {"correlated": correlated.model_dump()} | encoding | seed
     for method, mix in params.mix.items():
         resolved[f"mix-{method}"] = {"mix": mix.model_dump()} | encoding | seed
     resolved["in9l"] = _in9l(params, classes | seed)
@@ -84,6 +90,19 @@ def _class_list(params: Params) -> ClassList:
             f"or one of {', '.join(PUBLIC_LISTS)}"
         )
     return list_class_folders(Path(params.runtime.folder))
+
+
+def _leak(params: Params) -> dict[str, Any]:
+    """The settings of the leak stage: all sources, and the segmenter that looks for what they left."""
+    method: Any = params.leak.segmenter or params.segment.method
+    sections = _segmenters(params, {method}) | {"method": method}
+    sources = {name: source.model_dump() for name, source in params.backgrounds.items()}
+    return {
+        "per_class": params.leak.per_class,
+        "segment": sections,
+        "sources": sources,
+        "recipes": list(params.recipes),
+    }
 
 
 def _in9l(params: Params, further: dict[str, Any]) -> dict[str, Any] | None:

@@ -2,7 +2,7 @@
 
 import argparse
 
-from bgdata.compose.variants import FG_MASK
+from bgdata.compose.names import FG_MASK
 from bgdata.corrupt.sets import CorruptedSets
 from bgdata.corrupt.settings import CorruptionSettings
 from bgdata.shards import MANIFEST

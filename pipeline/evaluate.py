@@ -7,7 +7,7 @@ Of a recipe of this pipeline (`python -m pipeline.evaluate RECIPE`, as the DVC s
 import argparse
 from typing import Any
 
-from bgdata.compose.variants import FG_MASK, VARIANTS
+from bgdata.compose.names import FG_MASK, VARIANTS
 from bgdata.sources import open_sources
 from models.classifiers.judged import Judged
 from models.evaluation.in9 import brief_score, in9_score, judge_variants, recorded_predictions

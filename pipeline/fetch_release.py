@@ -6,7 +6,7 @@ A plain command and no DVC stage: the pipeline makes its own sets and needs no r
 import argparse
 from pathlib import Path
 
-from bgdata.compose.variants import FG_MASK, VARIANTS
+from bgdata.compose.names import FG_MASK, VARIANTS
 from bgdata.errors import InputError
 from bgdata.fetch.download import fetch_file
 from bgdata.fetch.sources import SOURCES

@@ -5,14 +5,15 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, StringConstraints, model_validator
 
-from bgdata.compose.settings import MixSettings, RenderSettings
+from bgdata.compose.names import TILED
+from bgdata.compose.settings import BackgroundSource, CorrelatedSettings, MixSettings, RenderSettings
 from bgdata.corrupt.settings import CorruptionSettings
 from bgdata.fetch.settings import HuggingFaceSettings
 from bgdata.ingest.settings import IngestSettings
 from bgdata.settings import Settings
 from bgdata.synthetic.settings import SyntheticSettings
 from models.digits.settings import DigitsSettings
-from models.evaluation.settings import ChallengeSettings, EvaluateSettings, SaliencySettings
+from models.evaluation.settings import ChallengeSettings, EvaluateSettings, LeakSettings, SaliencySettings
 from models.segmenters.settings import DetectorName, Method, SamName, SegmentSettings
 from models.training.settings import INIT, RecipeSettings, TrainSettings
 from models.transfer.settings import TransferSettings
@@ -94,10 +95,13 @@ class Params(Settings):
     evaluate_segmentation: EvaluateSegmentationSettings
     unet: StudentSettings
     render: RenderSettings
+    backgrounds: dict[RecipeName, BackgroundSource]
+    correlated: dict[RecipeName, CorrelatedSettings]
     mix: dict[Literal["mixup", "cutmix"], MixSettings]
     train: TrainSettings
     evaluate: EvaluateSettings
     challenge: ChallengeSettings
+    leak: LeakSettings
     saliency: SaliencySettings
     corruptions: CorruptionSettings
     digits: DigitsSettings
@@ -109,6 +113,18 @@ class Params(Settings):
         for name, recipe in self.recipes.items():
             if recipe.data in ("mixup", "cutmix") and recipe.data not in self.mix:
                 raise ValueError(f"recipes.{name}.data is {recipe.data}, but mix.{recipe.data} is not there")
+        return self
+
+    @model_validator(mode="after")
+    def _backgrounds_are_there(self) -> "Params":
+        if TILED in self.backgrounds:
+            raise ValueError(f"backgrounds.{TILED}: {TILED} is the tiled source, which render makes; take another name")
+        named = {f"recipes.{name}": recipe.background_from for name, recipe in self.recipes.items()}
+        named |= {f"correlated.{name}": each.background_from for name, each in self.correlated.items()}
+        for place, source in (named | {"challenge": self.challenge.background_from}).items():
+            if source != TILED and source not in self.backgrounds:
+                known = ", ".join([f"{TILED} (tiled)", *self.backgrounds])
+                raise ValueError(f"{place}.background_from is {source!r}: expected one of {known}")
         return self
 
     @model_validator(mode="after")

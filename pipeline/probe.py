@@ -6,7 +6,7 @@
 import argparse
 from pathlib import Path
 
-from bgdata.compose.variants import VARIANTS
+from bgdata.compose.names import VARIANTS
 from bgdata.sources import open_sources
 from models.classifiers.backbones import load_backbone
 from models.evaluation.in9 import in9_score, judge_variants, recorded_predictions

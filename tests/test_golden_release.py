@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from bgdata.compose.variants import VARIANTS
+from bgdata.compose.names import VARIANTS
 from bgdata.labels import CLASS_FOLDERS, IN9
 from bgdata.sources import open_sources
 from models.classifiers.judged import IMAGENET_MEAN, IMAGENET_STD, Judged

@@ -11,9 +11,10 @@ import numpy as np
 from bgdata.classes import ClassList, check_same
 from bgdata.compose.background import BackgroundChoice, tile_background
 from bgdata.compose.crops import Crops, crop_photos, open_crops
+from bgdata.compose.names import FG_MASK, MIXED, VARIANTS
 from bgdata.compose.paste import feathered
 from bgdata.compose.settings import RenderSettings
-from bgdata.compose.variants import FG_MASK, MIXED, UNMIXED, VARIANTS, Cutout, mixed
+from bgdata.compose.variants import UNMIXED, Cutout, mixed
 from bgdata.errors import InputError
 from bgdata.geometry import Box, CentreCrop
 from bgdata.io import encode_jpeg, encode_mask

@@ -13,20 +13,6 @@ from bgdata.compose.background import tile_background
 from bgdata.compose.paste import paste_foreground
 from bgdata.geometry import Box
 
-# In the order in which tables show them.
-VARIANTS = (
-    "original",
-    "only_bg_b",
-    "only_bg_t",
-    "no_fg",
-    "only_fg",
-    "mixed_same",
-    "mixed_rand",
-    "mixed_next",
-)
-MIXED = ("mixed_same", "mixed_rand", "mixed_next")
-FG_MASK = "fg_mask"
-
 
 @dataclass(frozen=True)
 class Cutout:

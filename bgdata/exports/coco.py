@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from bgdata.classes import ClassList
-from bgdata.compose.variants import FG_MASK, MIXED, VARIANTS
+from bgdata.compose.names import FG_MASK, MIXED, VARIANTS
 from bgdata.errors import InputError
 from bgdata.exports.target import claim_folder, progress, write_member
 from bgdata.ingest.photos import PHOTOS

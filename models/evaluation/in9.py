@@ -17,7 +17,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from bgdata.classes import ClassList, check_same
-from bgdata.compose.variants import MIXED
+from bgdata.compose.names import MIXED
 from bgdata.pixels import ImageSource, load_pixels
 from bgdata.shards import Row
 from models.classifiers.judged import Judged

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float32, Float64, Int64, UInt8
 from torch import Tensor, nn
 
 from bgdata.classes import ClassList, check_same
-from bgdata.compose.variants import FG_MASK
+from bgdata.compose.names import FG_MASK
 from bgdata.errors import InputError
 from bgdata.pixels import ImageSource, load_packed_masks, load_pixels
 from bgdata.randomness import seeded_order

@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Bool, Float64, Int16, Int64, UInt8
 
 from bgdata.classes import ClassList, check_same
-from bgdata.compose.variants import FG_MASK
+from bgdata.compose.names import FG_MASK
 from bgdata.errors import InputError
 from bgdata.pixels import ImageSource, load_packed_masks, load_pixels
 from bgdata.randomness import image_generator, seeded_order

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bgdata.classes import ClassList, check_same, read_class_list
-from bgdata.compose.variants import VARIANTS
+from bgdata.compose.names import VARIANTS
 from bgdata.errors import InputError
 from models.evaluation.corruption_shapes import CellScore, Count, Name, Rate, Region, RegionScores, Result
 

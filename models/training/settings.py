@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
+from bgdata.compose.settings import PlacementSettings
 from bgdata.settings import Settings
 
 SETS = (
@@ -48,6 +49,10 @@ class BackgroundSettings(Settings):
     )
     choices: int | None = Field(
         default=None, ge=1, description="each image keeps to this many draws of a background; null: all"
+    )
+    placement: PlacementSettings | None = Field(default=None, description="null: foregrounds stay as they are")
+    feather: float | None = Field(
+        default=None, gt=0, description="sigma of a soft edge of the foregrounds, pixels; null: hard"
     )
 
     @model_validator(mode="after")
@@ -244,6 +249,9 @@ class RecipeSettings(Settings):
 
     start: str = Field(pattern=r"^[a-z0-9_]+$", description="init (train.weights, or drawn), or another recipe's name")
     data: Literal[SETS]  # type: ignore[valid-type]  # mypy wants the words spelled out; SETS keeps them in one place
+    background_from: str = Field(
+        default="t", description="which backgrounds its parts take: t (tiled), or a source of `backgrounds`"
+    )
     background: BackgroundSettings | None = None
     mixer: MixerSettings | None = None
     augment: AugmentSettings | None = None

@@ -8,8 +8,8 @@ from statistics import fmean
 from typing import Any
 
 from bgdata.classes import ClassList
+from bgdata.compose.names import FG_MASK
 from bgdata.compose.paste import paste_foreground
-from bgdata.compose.variants import FG_MASK
 from bgdata.io import decode_image, decode_mask
 from bgdata.shards import ImageSet
 from pipeline.report.pictures import image_uri, photo_uri

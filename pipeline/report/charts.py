@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from bgdata.compose.variants import VARIANTS
+from bgdata.compose.names import VARIANTS
 from pipeline.report.numbers import Results
 from pipeline.report.table import Cell
 

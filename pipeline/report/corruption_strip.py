@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from bgdata.compose.variants import FG_MASK
+from bgdata.compose.names import FG_MASK
 from bgdata.corrupt.corruptions import Corruption, corrupt_image
 from bgdata.io import decode_image, decode_mask
 from bgdata.randomness import seeded_order

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bgdata.compose.variants import FG_MASK, VARIANTS
+from bgdata.compose.names import FG_MASK, VARIANTS
 from bgdata.randomness import seeded_order
 from bgdata.shards import ImageSet, Row
 from pipeline.report.adversaries import Adversaries, read_adversaries

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bgdata.classes import ClassList, check_same, read_class_list
-from bgdata.compose.variants import FG_MASK, VARIANTS
+from bgdata.compose.names import FG_MASK, VARIANTS
 from bgdata.errors import InputError
 from bgdata.shards import MANIFEST
 from pipeline.report.by_class import SHOWN, WHOLE

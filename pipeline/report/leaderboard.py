@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bgdata.classes import ClassList, in_words
-from bgdata.compose.variants import VARIANTS
+from bgdata.compose.names import VARIANTS
 from bgdata.labels import IN9
 from models.evaluation.submissions import Submission, read_submission
 from pipeline.report.corruption_board import CorruptionBoard, CorruptionEntry, corruption_board

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bgdata.classes import ClassList
-from bgdata.compose.variants import VARIANTS
+from bgdata.compose.names import VARIANTS
 from models.transfer.result_shapes import TransferScores
 from pipeline.report.corruptions import CorruptionScores, corruption_metrics
 from pipeline.report.flow import FlowResult

@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from bgdata.compose.variants import FG_MASK
+from bgdata.compose.names import FG_MASK
 from pipeline.report import words
 from pipeline.report.by_class import class_tables, confusions
 from pipeline.report.charts import accuracy_panels, curve_chart, recipe_colours

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bgdata.classes import ClassList, check_same, read_class_list
-from bgdata.compose.variants import VARIANTS
+from bgdata.compose.names import VARIANTS
 from bgdata.errors import InputError
 from pipeline.report.corruptions import read_corruptions
 from pipeline.report.flow import read_flow

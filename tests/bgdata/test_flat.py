@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bgdata.compose.render import render_sets
-from bgdata.compose.settings import RenderSettings
+from bgdata.compose.settings import PlacementSettings, RenderSettings
 from bgdata.errors import InputError
 from bgdata.geometry import Box, CentreCrop, mask_box
 from bgdata.ingest.candidates import find_gone, write_listing
@@ -205,6 +205,7 @@ def test_without_an_annotation_the_masks_box_is_hidden(flat: FlatFolder, tmp_pat
         edge="hard",
         feather=1.5,
         mixed_rand_from="any_class",
+        placement=PlacementSettings(position="keep", size=[1.0, 1.0]),
         per_class=PerClass(train=None, val=None),
         images_per_shard=8,
     )

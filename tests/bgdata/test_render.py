@@ -11,9 +11,9 @@ import pytest
 
 from bgdata.compose import render
 from bgdata.compose.mixed_sets import MixedSet
+from bgdata.compose.names import MIXED
 from bgdata.compose.render import SETS, render_sets
 from bgdata.compose.settings import MixSettings, RenderSettings
-from bgdata.compose.variants import MIXED
 from bgdata.errors import InputError
 from bgdata.exports.check import check_set
 from bgdata.exports.tree import export_tree
@@ -31,6 +31,7 @@ def settings(**changes: Any) -> RenderSettings:
         "edge": "hard",
         "feather": 1.0,
         "mixed_rand_from": "any_class",
+        "placement": {"position": "keep", "size": [1.0, 1.0]},
         "per_class": {"train": None, "val": None},
         "images_per_shard": 10,
     }

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bgdata.classes import ClassList
-from bgdata.compose.variants import FG_MASK, VARIANTS
+from bgdata.compose.names import FG_MASK, VARIANTS
 from bgdata.io import encode_jpeg, encode_mask
 from bgdata.labels import IN9
 from bgdata.shards import Row, finish_set, shard_name, write_shard

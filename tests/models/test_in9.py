@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bgdata import pixels
-from bgdata.compose.variants import MIXED, VARIANTS
+from bgdata.compose.names import MIXED, VARIANTS
 from bgdata.errors import InputError
 from bgdata.io import decode_image
 from bgdata.labels import CLASS_FOLDERS, CLASS_NAMES, IN9

@@ -10,7 +10,7 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax
 from torch import nn
 
-from bgdata.compose.variants import VARIANTS
+from bgdata.compose.names import VARIANTS
 from bgdata.errors import InputError
 from bgdata.io import encode_jpeg
 from bgdata.labels import CLASS_COUNT, IN9

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from bgdata.classes import plain_class_list
-from bgdata.compose.variants import VARIANTS
+from bgdata.compose.names import VARIANTS
 from bgdata.errors import InputError
 from bgdata.labels import IN9
 from bgdata.sources import open_sources

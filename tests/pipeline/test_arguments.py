@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bgdata.compose.variants import FG_MASK, VARIANTS
+from bgdata.compose.names import FG_MASK, VARIANTS
 from bgdata.errors import InputError
 from models.classifiers import loading
 from pipeline._arguments import check_file, check_folder, number, part, positive, positive_number, seed

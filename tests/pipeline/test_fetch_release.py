@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bgdata.compose.variants import FG_MASK, VARIANTS
+from bgdata.compose.names import FG_MASK, VARIANTS
 from bgdata.errors import InputError
 from bgdata.fetch.sources import SOURCES
 from bgdata.sources import open_sources

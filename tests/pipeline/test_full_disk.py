@@ -23,6 +23,7 @@ SETTINGS = {
     "edge": "hard",
     "feather": 1.0,
     "mixed_rand_from": "any_class",
+    "placement": {"position": "keep", "size": [1.0, 1.0]},
     "per_class": {"train": None, "val": None},
     "images_per_shard": 6,
     "seed": 0,

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from bgdata.compose.variants import FG_MASK, VARIANTS
+from bgdata.compose.names import FG_MASK, VARIANTS
 from bgdata.labels import IN9
 from models.classifiers.classifier import build_classifier
 from models.weights.readings import ANY, Choice

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bgdata.compose.variants import FG_MASK, VARIANTS
+from bgdata.compose.names import FG_MASK, VARIANTS
 from models.classifiers.classifier import build_classifier
 from tests.pipeline.conftest import Run
 from tests.releases import draw_release

@@ -8,7 +8,7 @@ import pytest
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bgdata.classes import ClassList, plain_class_list
-from bgdata.compose.variants import VARIANTS
+from bgdata.compose.names import VARIANTS
 from bgdata.errors import InputError
 from bgdata.labels import IN9
 from models.evaluation.submissions import read_submission

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bgdata.compose.variants import VARIANTS
+from bgdata.compose.names import VARIANTS
 from tests.pipeline.conftest import Run
 from tests.releases import draw_release
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from bgdata.classes import ClassList, plain_class_list
-from bgdata.compose.variants import FG_MASK, MIXED, VARIANTS
+from bgdata.compose.names import FG_MASK, MIXED, VARIANTS
 from bgdata.errors import InputError
 from bgdata.io import decode_image, decode_mask, encode_jpeg, encode_mask
 from bgdata.labels import CLASS_NAMES, IN9

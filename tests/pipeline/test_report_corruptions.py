@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bgdata.compose.variants import VARIANTS
+from bgdata.compose.names import VARIANTS
 from bgdata.corrupt.corruptions import CORRUPTIONS, EXTRA, STANDARD, Corruption
 from bgdata.errors import InputError
 from bgdata.io import decode_image, encode_jpeg

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from bgdata.compose.variants import FG_MASK
+from bgdata.compose.names import FG_MASK
 from bgdata.sources import open_sources
 from models.classifiers.classifier import build_classifier
 from tests.pipeline.conftest import Run

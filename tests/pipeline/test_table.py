@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
-from bgdata.compose.variants import VARIANTS
+from bgdata.compose.names import VARIANTS
 from bgdata.errors import InputError
 from pipeline import sweep, table
 from pipeline.report.numbers import metrics

@@ -40,12 +40,13 @@ def resolve_settings(params: Params) -> dict[str, Any]:
         | seed,
         "flow": {"recipes": [name for name, recipe in params.recipes.items() if recipe.flow is not None]} | seed,
     }
-    resolved |= {f"weights-{name}": {"wanted": name in _wanted_weights(params)} for name in WEIGHTS}
+    wanted = _wanted_weights(params)
+    resolved |= {f"weights-{group}": {"wanted": [*filter(wanted.__contains__, of)]} for group, of in WEIGHTS.items()}
     resolved |= _segmentation_settings(params)
     resolved |= transfer_settings(params.transfer, seed=params.seed)
-    for name, source in params.backgrounds.items():
+    for name, backgrounds in params.backgrounds.items():
         looks = params.render.model_dump(exclude={"per_class"})
-        resolved[f"backgrounds-{name}"] = {"source": source.model_dump(), "render": looks} | seed
+        resolved[f"backgrounds-{name}"] = {"source": backgrounds.model_dump(), "render": looks} | seed
     for name, correlated in params.correlated.items():
         resolved[f"correlate-{name}"] = {"correlated": correlated.model_dump()} | encoding | seed
     for method, mix in params.mix.items():
@@ -148,8 +149,9 @@ def _segmenters(params: Params, methods: set[Method]) -> dict[str, Any]:
 def _wanted_weights(params: Params) -> set[str]:
     """The sources of weights that the methods in use need."""
     # The judged ones even where all public sets are left out: they meet the masks that came with the photos.
-    methods = {params.segment.method, *params.evaluate_segmentation.methods}
+    methods = {params.segment.method, params.leak.segmenter, *params.evaluate_segmentation.methods}
     wanted: set[str] = {params.segment.sam.model} if methods & {"grounded_sam", "sam_boxes"} else set()
     if "grounded_sam" in methods:
         wanted |= {params.segment.grounding_dino.model, BERT}
-    return wanted
+    lama = [each for each in params.backgrounds.values() if each.kind == "filled" and each.method == "lama"]
+    return wanted | ({"big_lama"} if any(each.weights is None for each in lama) else set())

@@ -54,9 +54,9 @@ def workspace(stage: str, *, settings: Any, inputs: Mapping[str, Path], outs: Ma
         write_text_whole(work / _DONE, json.dumps({str(out): _size(out) for out in outs.values()}))
 
 
-def weights_manifests() -> dict[str, Path]:
-    """The manifests of the fetched weights, as inputs of a workspace."""
-    return {f"weights/{path.parent.name}": path for path in sorted(WEIGHTS.glob(f"*/{MANIFEST}"))}
+def weights_manifests(*groups: str) -> dict[str, Path]:
+    """The manifests of fetched weights, as inputs of a workspace."""
+    return {f"weights/{group}": WEIGHTS / group / MANIFEST for group in groups}
 
 
 def fingerprint(stage: str, settings: Any, inputs: Mapping[str, Path]) -> str:
@@ -76,7 +76,7 @@ def _publish(source: Path, out: Path) -> None:
     if not source.is_dir():
         out.parent.mkdir(parents=True, exist_ok=True)
         out.unlink(missing_ok=True)
-        _link(source, out)
+        link_file(source, out)
         return
     if out.exists():
         shutil.rmtree(out)
@@ -84,10 +84,11 @@ def _publish(source: Path, out: Path) -> None:
         place = path.relative_to(source)
         if path.is_file() and PARTS not in place.parts and path.suffix != ".tmp":
             (out / place).parent.mkdir(parents=True, exist_ok=True)
-            _link(path, out / place)
+            link_file(path, out / place)
 
 
-def _link(source: Path, target: Path) -> None:
+def link_file(source: Path, target: Path) -> None:
+    """Put a file in a second place, without a copy where the file system can."""
     try:
         os.link(source, target)
     except OSError as error:

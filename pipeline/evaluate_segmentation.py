@@ -26,7 +26,7 @@ def main(arguments: argparse.Namespace) -> None:
     settings = read_settings(f"evaluate_segmentation-{name}")
     outs = {file: SCORES / "segmentation" / file for file in (f"{name}.json", f"{name}.jpg", f"{name}.csv")}
     inputs = _inputs(name, settings["methods"])
-    means = Means(weights=WEIGHTS, device=runtime()["device"], batch=runtime()["segment_batch"])
+    means = Means(weights=WEIGHTS / "segmenters", device=runtime()["device"], batch=runtime()["segment_batch"])
     with workspace(f"evaluate_segmentation-{name}", settings=settings, inputs=inputs, outs=outs) as work:
         with _open_set(name, settings) as data:
             student = RUNS / "unet" / "model.pt"
@@ -43,7 +43,7 @@ def main(arguments: argparse.Namespace) -> None:
 def _inputs(name: str, methods: list[str]) -> dict[str, Path]:
     sets = {"photos": SETS / "photos" / MANIFEST, "given_masks": SETS / "given_masks" / MANIFEST}
     student = {"unet": RUNS / "unet" / "provenance.json"} if "unet" in methods else {}
-    return (sets if name == "photos" else {name: RAW / name / LISTING}) | student | weights_manifests()
+    return (sets if name == "photos" else {name: RAW / name / LISTING}) | student | weights_manifests("segmenters")
 
 
 def _open_set(name: str, settings: Mapping[str, Any]) -> AbstractContextManager[SegmentationSet | None]:

@@ -25,7 +25,11 @@ Seed = Annotated[int, Field(ge=0, lt=2**63)]
 PROFILES = ("demo", "imagenet", "sample", "pets")
 SEGMENTATION_SETS = ("coco", "voc", "davis")
 BERT = "bert_base_uncased"
-WEIGHTS = (*get_args(DetectorName), *get_args(SamName), BERT)
+# Sources of weights, by the group that is fetched together: what one group's stages read does not rerun the other's.
+WEIGHTS: dict[str, tuple[str, ...]] = {
+    "segmenters": (*get_args(DetectorName), *get_args(SamName), BERT),
+    "inpainting": ("big_lama",),
+}
 
 
 class RuntimeSettings(Settings):

@@ -15,7 +15,7 @@ def main(_: argparse.Namespace) -> None:
     """Write data/in9/masks from data/in9/photos and data/in9/given_masks."""
     resolved = read_settings("segment")
     photos, given = SETS / "photos", SETS / "given_masks"
-    inputs = {"photos": photos / MANIFEST, "given_masks": given / MANIFEST, **weights_manifests()}
+    inputs = {"photos": photos / MANIFEST, "given_masks": given / MANIFEST, **weights_manifests("segmenters")}
     checkpoint = (resolved.get("unet") or {}).get("checkpoint")
     if checkpoint and Path(checkpoint).is_file():
         inputs["unet"] = Path(checkpoint)
@@ -27,7 +27,7 @@ def main(_: argparse.Namespace) -> None:
             settings=SegmentJob.model_validate({key: value for key, value in resolved.items() if key != "seed"}),
             seed=resolved["seed"],
             workers=runtime()["workers"],
-            means=Means(weights=WEIGHTS, device=runtime()["device"], batch=runtime()["segment_batch"]),
+            means=Means(weights=WEIGHTS / "segmenters", device=runtime()["device"], batch=runtime()["segment_batch"]),
         )
     print(f"segment: {manifest['photos']} photos by {manifest['method']}, rejected: {manifest['rejected'] or 'none'}")
 

@@ -93,8 +93,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.delenv("WORK_DIR", raising=False)
         patch.delenv("IMAGENET", raising=False)
         config.main(argparse.Namespace(changed=False))
-        for source in WEIGHTS:
-            fetch_weights.main(argparse.Namespace(source=source))
+        for group in WEIGHTS:
+            fetch_weights.main(argparse.Namespace(group=group))
         for name in SEGMENTATION_SETS:
             fetch_segmentation.main(argparse.Namespace(set=name))
         for stage in (fetch, ingest, in9l, segment, train_unet, render, init):
@@ -137,8 +137,8 @@ def test_each_segmenter_is_judged_on_each_set(project: Path) -> None:
 
 
 def test_no_weights_are_fetched_that_no_method_needs(project: Path) -> None:
-    for source in WEIGHTS:
-        assert [path.name for path in (project / "data/weights" / source).iterdir()] == ["manifest.json"]
+    for group in WEIGHTS:
+        assert [path.name for path in (project / "data/weights" / group).iterdir()] == ["manifest.json"]
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 from bgdata.errors import InputError
 from pipeline._read_params import read_params
 from pipeline._resolve_settings import resolve_settings
-from pipeline.params import PROFILES
+from pipeline.params import PROFILES, WEIGHTS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 Edit = Callable[[dict[str, Any]], None]
@@ -127,9 +127,7 @@ def test_a_judges_setting_reruns_that_judge_alone(tmp_path: Path, section: str, 
 
 
 def wanted(settings: dict[str, Any]) -> set[str]:
-    return {
-        name.removeprefix("weights-") for name in settings if name.startswith("weights-") and settings[name]["wanted"]
-    }
+    return {source for group in WEIGHTS for source in settings[f"weights-{group}"]["wanted"]}
 
 
 @pytest.mark.parametrize(
@@ -205,6 +203,7 @@ def test_a_new_recipe_adds_its_own_settings(tmp_path: Path) -> None:
     assert changed(tmp_path, lambda params: params["recipes"].update(only_fg=new)) == {
         "train-only_fg",
         "corruptions",
+        "leak",
         "report",
     }
 

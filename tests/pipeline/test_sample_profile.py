@@ -4,6 +4,7 @@ import argparse
 import csv
 import hashlib
 import json
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -92,8 +93,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.slow
 def test_the_samples_photos_have_no_box_and_get_masks_by_text(project: Path) -> None:
     config.main(argparse.Namespace(changed=False))
-    for source in WEIGHTS:
-        fetch_weights.main(argparse.Namespace(source=source))
+    for group in WEIGHTS:
+        fetch_weights.main(argparse.Namespace(group=group))
     for stage in (fetch, ingest, segment):
         stage.main(argparse.Namespace())
     fetched = {path.name for path in (project / "data/weights").rglob("*.*") if path.name != "manifest.json"}
@@ -113,5 +114,20 @@ def test_weights_that_are_not_those_of_the_table_are_refused(project: Path, tmp_
     (tmp_path / "mirror" / "sam_vit_b_01ec64.pth").write_bytes(b"another file")
     config.main(argparse.Namespace(changed=False))
     with pytest.raises(InputError, match=r"sam_vit_b_01ec64\.pth"):
-        fetch_weights.main(argparse.Namespace(source="sam_vit_b"))
-    assert not (project / "data/weights/sam_vit_b").exists()
+        fetch_weights.main(argparse.Namespace(group="segmenters"))
+    assert not (project / "data/weights/segmenters").exists()
+
+
+def test_weights_that_are_there_are_not_fetched_again(project: Path, tmp_path: Path) -> None:
+    config.main(argparse.Namespace(changed=False))
+    fetch_weights.main(argparse.Namespace(group="segmenters"))
+    shutil.rmtree(project / ".work")
+    shutil.rmtree(tmp_path / "mirror")
+    yaml = YAML()
+    params = yaml.load(project / "params.yaml")
+    params["profiles"]["sample"]["segment"]["method"] = "sam_boxes"
+    yaml.dump(params, project / "params.yaml")
+    config.main(argparse.Namespace(changed=False))
+    fetch_weights.main(argparse.Namespace(group="segmenters"))
+    kept = {path.name for path in (project / "data/weights/segmenters").rglob("*.*")}
+    assert kept == {"sam_vit_b_01ec64.pth", "manifest.json"}

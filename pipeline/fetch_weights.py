@@ -27,8 +27,7 @@ def main(arguments: argparse.Namespace) -> None:
                 _fetch(file, work / group / source, before=out / source)
         (work / group).mkdir(exist_ok=True)
         hashes = {source: {file.name: file.sha256 or file.md5 for file in of} for source, of in files.items()}
-        write_text_whole(work / group / MANIFEST, json.dumps({"files": hashes}, indent=1) + "
-")
+        write_text_whole(work / group / MANIFEST, json.dumps({"files": hashes}, indent=1) + "\n")
     print(f"fetch_weights: {group}: {', '.join(files) or 'not needed by the methods in use'}")
 
 

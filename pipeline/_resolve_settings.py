@@ -37,6 +37,7 @@ def resolve_settings(params: Params) -> dict[str, Any]:
         "corruptions": {"recipes": list(params.recipes)},
         "report": {"mix": list(params.mix), "source": source, "corruptions": bool(params.corruptions.names)}
         | {"transfer": judged_transfers(params.transfer)}
+        | {"correlated": {name: each.model_dump() for name, each in params.correlated.items()}}
         | seed,
         "flow": {"recipes": [name for name, recipe in params.recipes.items() if recipe.flow is not None]} | seed,
     }

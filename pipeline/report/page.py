@@ -12,6 +12,7 @@ from bgdata.compose.names import FG_MASK
 from pipeline.report import words
 from pipeline.report.by_class import class_tables, confusions
 from pipeline.report.charts import accuracy_panels, curve_chart, recipe_colours
+from pipeline.report.correlation import CorrelationView
 from pipeline.report.corruption_views import CorruptionView
 from pipeline.report.digits import DigitResults
 from pipeline.report.gallery import Gallery
@@ -50,6 +51,7 @@ def render_page(
     sweep: SweepChart | None,
     corruptions: CorruptionView | None,
     transfer: TransferView | None,
+    correlation: CorrelationView | None,
 ) -> str:
     """The page as text; the same inputs give the same bytes.
 
@@ -72,6 +74,7 @@ def render_page(
             sweep=sweep,
             corruptions=corruptions,
             transfer=transfer,
+            correlation=correlation,
             numbers=NUMBERS,
             sensitivity=SENSITIVITY,
             best=best_by_column(results),

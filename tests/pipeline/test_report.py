@@ -60,6 +60,7 @@ def write_inputs(root: Path, recipes: tuple[str, ...] = RECIPES, classes: ClassL
             "mix": ["mixup", "cutmix"],
             "corruptions": False,
             "transfer": [],
+            "correlated": {},
             "seed": 0,
         },
     )
@@ -503,7 +504,7 @@ def test_a_second_run_writes_the_same_bytes() -> None:
     first = {path.name: path.read_bytes() for path in Path("report").iterdir()}
     run()
     assert {path.name: path.read_bytes() for path in Path("report").iterdir()} == first
-    tables = {"in9.csv", "history.csv", "p_sweep.csv", "corruptions.csv", "transfer.csv"}
+    tables = {"in9.csv", "history.csv", "p_sweep.csv", "corruptions.csv", "transfer.csv", "correlation.csv"}
     assert set(first) == {"index.html", "metrics.json"} | tables
 
 

@@ -103,9 +103,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
             evaluate_segmentation.main(argparse.Namespace(set=name))
         for method in MIXES:
             mix.main(argparse.Namespace(method=method))
-        for stage in (train, evaluate, challenge, saliency):
-            for recipe in RECIPES:
-                stage.main(argparse.Namespace(recipe=recipe, data=None))
+        for recipe in RECIPES:
+            train.main(argparse.Namespace(recipe=recipe))
+        for stage in (evaluate, challenge, saliency):
+            stage.main(argparse.Namespace(recipe=None, data=None))
         for stage in (corrupt, flow, digits):
             stage.main(argparse.Namespace())
         corruptions.main(argparse.Namespace(recipe=None, data=None, corrupted=None))

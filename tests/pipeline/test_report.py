@@ -525,9 +525,9 @@ def test_recipes_that_are_gone_are_not_shown() -> None:
 @pytest.mark.parametrize(
     ("path", "target"),
     [
-        ("scores/in9/dynamic.json", "evaluate@dynamic"),
-        ("scores/challenge/dynamic.json", "challenge@dynamic"),
-        ("scores/saliency/dynamic.json", "saliency@dynamic"),
+        ("scores/in9/dynamic.json", "evaluate"),
+        ("scores/challenge/dynamic.json", "challenge"),
+        ("scores/saliency/dynamic.json", "saliency"),
         ("scores/digits.json", "digits"),
         ("scores/digits.jpg", "digits"),
         ("scores/segmentation/coco.json", "evaluate_segmentation@coco"),
@@ -558,7 +558,7 @@ def test_a_broken_or_foreign_file_is_refused(project: Path) -> None:
     kept = challenge.read_text()
     challenge.write_text(kept.replace('"gallery"', '"other"'))
     path.write_text(whole)
-    with pytest.raises(InputError, match=r"lacks the gallery: run `dvc repro --force challenge@dynamic`"):
+    with pytest.raises(InputError, match=r"lacks the gallery: run `dvc repro --force challenge`"):
         read()
     challenge.write_text(kept)
     (project / "runs/original/history.csv").write_text("epoch,loss\n1,2\n")
@@ -775,7 +775,7 @@ def test_a_missing_broken_or_foreign_flow_is_refused(project: Path) -> None:
         run()
     edit_json(project / "runs/dynamic/provenance.json", checkpoint_sha256="e" * 64)
     path.write_text(whole)
-    with pytest.raises(InputError, match=r"different checkpoints .*saliency@dynamic flow`"):
+    with pytest.raises(InputError, match=r"different checkpoints .*saliency flow`"):
         run()
     path.unlink()
     with pytest.raises(InputError, match=r"scores/flow/dynamic.json is missing: run `dvc repro flow`"):

@@ -9,7 +9,7 @@ from bgdata.errors import InputError
 from bgdata.fetch.public_lists import PUBLIC_LISTS
 from bgdata.labels import IN9
 from models.segmenters.settings import SECTIONS, Method
-from models.training.settings import RecipeSettings, named_classes
+from models.training.settings import RecipeSettings, named_classes, reads_backgrounds
 from pipeline._transfer_settings import judged_transfers, transfer_settings
 from pipeline.params import BERT, SEGMENTATION_SETS, WEIGHTS, Params
 
@@ -60,6 +60,12 @@ def resolve_settings(params: Params) -> dict[str, Any]:
     recipes = {name: _training(name, recipe, params) for name, recipe in params.recipes.items()}
     resolved |= {f"train-{name}": recipe | seeds for name, recipe in recipes.items()}
     resolved["report"] |= {"recipes": recipes} | seeds
+    resolved["recipe_backgrounds"] = {
+        "recipes": {
+            name: recipe.background_from if reads_backgrounds(recipe) else None
+            for name, recipe in params.recipes.items()
+        }
+    }
     return resolved
 
 

@@ -18,8 +18,8 @@ from models.training.objectives import Objective, build_objective
 from models.training.orders import Order, balanced, shuffled
 from models.training.parts import Augment, Averaging, Mixer, Part, Treatment
 from models.training.run import Stored
-from models.training.settings import LoopSettings, RecipeSettings
-from models.training.treatments import open_treatment, reads_backgrounds
+from models.training.settings import LoopSettings, RecipeSettings, reads_backgrounds
+from models.training.treatments import open_treatment
 
 
 @dataclass(frozen=True)

@@ -310,6 +310,13 @@ def named_classes(recipe: RecipeSettings) -> list[str]:
     return list(dict.fromkeys(named))
 
 
+def reads_backgrounds(recipe: RecipeSettings) -> bool:
+    """Whether a recipe needs the photos' backgrounds."""
+    part = recipe.background
+    replaced = part is not None and (part.by != "blur" or part.p == "adaptive")
+    return replaced or recipe.consistency is not None or recipe.flow is not None
+
+
 class LoopSettings(Settings):
     """What the loop reads."""
 

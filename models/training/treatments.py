@@ -13,14 +13,7 @@ from models.training.choices import BatchMates, Choice, FewPhotos, OtherPhotos
 from models.training.data import Backgrounds
 from models.training.parts import Treatment
 from models.training.run import Stored
-from models.training.settings import BackgroundSettings, RecipeSettings
-
-
-def reads_backgrounds(recipe: RecipeSettings) -> bool:
-    """Whether a recipe needs the photos' tiled backgrounds."""
-    part = recipe.background
-    replaced = part is not None and (part.by != "blur" or part.p == "adaptive")
-    return replaced or recipe.consistency is not None or recipe.flow is not None
+from models.training.settings import BackgroundSettings, RecipeSettings, reads_backgrounds
 
 
 def open_treatment(

@@ -37,6 +37,7 @@ from pipeline import (
     ingest,
     init,
     mix,
+    recipe_backgrounds,
     render,
     saliency,
     segment,
@@ -103,6 +104,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
             evaluate_segmentation.main(argparse.Namespace(set=name))
         for method in MIXES:
             mix.main(argparse.Namespace(method=method))
+        recipe_backgrounds.main(argparse.Namespace())
         for recipe in RECIPES:
             train.main(argparse.Namespace(recipe=recipe))
         for stage in (evaluate, challenge, saliency):

@@ -18,3 +18,11 @@ class Filler(Protocol):
 
         An answer depends on its image and hole alone. Sizes may differ within a call.
         """
+
+
+def hole_of(mask: Bool[np.ndarray, "h w"], dilate: int | str) -> Bool[np.ndarray, "h w"]:
+    """A stand-in."""
+    import cv2
+
+    grown = 2 * (3 if dilate == "foraug" else int(dilate)) + 1
+    return cv2.dilate(mask.astype(np.uint8), np.ones((grown, grown), np.uint8)).astype(bool)

@@ -170,13 +170,13 @@ def _render_shard(photos: Sequence[PlannedPhoto], shard: str, settings: RenderSe
 def _render_photo(photo: PlannedPhoto, crops: Crops, settings: RenderSettings) -> Iterator[tuple[str, Row, bytes]]:
     cutout = cut_out(photo, crops, settings)
     for variant, make in UNMIXED.items():
-        yield variant, _row(photo, photo.row.id), encode_jpeg(make(cutout), settings.jpeg_quality)
+        yield variant, rendered_row(photo, photo.row.id), encode_jpeg(make(cutout), settings.jpeg_quality)
 
     def tiled(chosen: Chosen) -> np.ndarray:
         return tile_background(np.asarray(crops.pixels[chosen.position]), _present(chosen.box))
 
     yield from mixed_members(photo, cutout, tiled, settings)
-    yield FG_MASK, _row(photo, photo.row.id, ending="png"), encode_mask(np.asarray(crops.masks[photo.position]))
+    yield FG_MASK, rendered_row(photo, photo.row.id, ending="png"), encode_mask(np.asarray(crops.masks[photo.position]))
 
 
 def cut_out(photo: PlannedPhoto, crops: Crops, settings: RenderLooks) -> Cutout:
@@ -192,13 +192,14 @@ def mixed_members(
     """The photo's mixed variants, each with its row, by variant; `behind` reads the background that was chosen."""
     for variant, chosen in photo.backgrounds.items():
         label = "" if chosen.label is None else chosen.label
-        row = _row(photo, f"fg_{photo.row.id}_bg_{chosen.id}", background=chosen.id, background_label=label)
+        row = rendered_row(photo, f"fg_{photo.row.id}_bg_{chosen.id}", background=chosen.id, background_label=label)
         yield variant, row, encode_jpeg(mixed(cutout, behind(chosen)), settings.jpeg_quality)
 
 
-def _row(
+def rendered_row(
     photo: PlannedPhoto, stem: str, *, ending: str = "JPEG", background: str = "", background_label: int | str = ""
 ) -> Row:
+    """The row of an image that was made of a photo."""
     box = {name: str(value) for name, value in zip(("x0", "y0", "x1", "y1"), photo.box, strict=True)}
     return Row(
         id=photo.row.id,

@@ -62,11 +62,14 @@ def resolve_settings(params: Params) -> dict[str, Any]:
 
 
 def _check_named_classes(params: Params, classes: ClassList) -> None:
-    """Raise InputError with a line for each class that a recipe names and the list does not have."""
+    """Raise InputError with a line for each class that a recipe or a source names and the list does not have."""
+    named = {f"recipes.{name}.background": named_classes(recipe) for name, recipe in params.recipes.items()}
+    for name, source in params.backgrounds.items():
+        named[f"backgrounds.{name}.classes"] = [*((source.kind == "external" and source.classes) or ())]
     mistakes = [
-        f"  recipes.{name}.background: {unknown!r} is none of the classes {classes.describe()}"
-        for name, recipe in params.recipes.items()
-        for unknown in named_classes(recipe)
+        f"  {place}: {unknown!r} is none of the classes {classes.describe()}"
+        for place, found in named.items()
+        for unknown in found
         if unknown not in classes.names
     ]
     if mistakes:

@@ -2,24 +2,33 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+from jaxtyping import Int64
+
 from bgdata.classes import ClassList, read_class_list
 from bgdata.pixels import ImageSource
 from bgdata.shards import MANIFEST, Row
 
-# In the manifest of a set of photos without objects, whose own list has one class: the list that the cells
+# In the manifest of a set of photos without objects, whose own list has one class: the list that its cells
 # `background_label` are of.
 NOTE = "background_classes"
+# The label of a background whose class nobody knows.
+UNKNOWN = -1
 
 
-def background_class_list(images: ImageSource) -> ClassList:
-    """The list of classes that a set's backgrounds are of."""
+def class_list_of(images: ImageSource) -> ClassList:
+    """The list of classes that a set's images are of; of photos without objects the one that their backgrounds are of.
+
+    Raises InputError where the manifest holds a broken one.
+    """
     if NOTE not in images.manifest:
         return images.classes
     return read_class_list(images.manifest[NOTE], where=str(images.folder / MANIFEST))
 
 
-def background_labels(images: ImageSource, rows: Sequence[Row]) -> list[int | None]:
-    """The label of each background in that list; None where nobody knows it."""
-    if NOTE not in images.manifest:
-        return [row.label for row in rows]
-    return [int(row.extra["background_label"]) if row.extra.get("background_label") else None for row in rows]
+def labels_of_backgrounds(images: ImageSource, rows: Sequence[Row]) -> Int64[np.ndarray, " n"]:
+    """The label of each background in that list, or UNKNOWN."""
+    own_list = NOTE not in images.manifest
+    return np.array(
+        [row.label if own_list else int(row.extra["background_label"] or UNKNOWN) for row in rows], np.int64
+    )

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from bgdata.compose import external, filled, source_sets
-from bgdata.compose.background_classes import background_class_list, background_labels
+from bgdata.compose.background_classes import UNKNOWN, class_list_of, labels_of_backgrounds
 from bgdata.compose.crops import open_crops
 from bgdata.compose.external import Listing, list_external, write_external_sets
 from bgdata.compose.fill import hole_of
@@ -263,8 +263,8 @@ def test_other_photos_become_backgrounds_of_unknown_class(inputs: Inputs, places
     manifest = write_external(inputs, places, tmp_path)
     assert manifest["images"] == {"train": {"00_background": 6}, "val": {"00_background": 2}}
     with ImageSet(tmp_path / "only_bg_p") as images:
-        assert background_labels(images, images.rows) == [None] * 8
-        assert background_class_list(images).same_as(IN9)
+        assert labels_of_backgrounds(images, images.rows).tolist() == [UNKNOWN] * 8
+        assert class_list_of(images).same_as(IN9)
         assert sorted(row.extra["source"] for row in images.rows) == sorted(PLACES)
         split_of = {row.id: row.split for row in images.rows}
     rows = [row for row, _ in read(tmp_path, "mixed_rand_p")]
@@ -291,7 +291,7 @@ def test_by_class_the_mixed_variants_are_of_the_classes_they_say(inputs: Inputs,
     classes = {name: [str(label)] for label, name in enumerate(IN9.names)}
     write_external(inputs, folder, tmp_path, classes=classes)
     with ImageSet(tmp_path / "only_bg_p") as images:
-        labels = dict(zip((row.id for row in images.rows), background_labels(images, images.rows), strict=True))
+        labels = dict(zip((row.id for row in images.rows), labels_of_backgrounds(images, images.rows), strict=True))
         assert all(str(labels[row.id]) == row.extra["source"].split("/")[0] for row in images.rows)
         assert images.manifest["images"] == {"train": {"00_background": 18}, "val": {"00_background": 9}}
     for variant in MIXED:

@@ -1,1 +1,1 @@
-"""Removing foregrounds."""
+"""Networks that fill holes in images."""

@@ -70,8 +70,9 @@ def judge_recipe(recipe: str) -> None:
                 return gallery_score(model, data, rated=rated, seed=settings["seed"], **run)
             return challenge_score(judge_foregrounds(model, data, **run), data)
 
-        score = judge_seeds(recipe, sources, judge, brief_score)
-        write_result(work / f"{recipe}.json", score | _source_record(source))
+        score = judge_seeds(recipe, sources, judge, brief_score) | _source_record(source)
+        score["gallery"] |= _source_record(source)
+        write_result(work / f"{recipe}.json", score)
 
 
 def judge_any(arguments: argparse.Namespace, work: Path | None) -> None:

@@ -38,7 +38,7 @@ def resolve_settings(params: Params) -> dict[str, Any]:
         "report": {"mix": list(params.mix), "source": source, "corruptions": bool(params.corruptions.names)}
         | {"transfer": judged_transfers(params.transfer)}
         | seed,
-        "flow": {"recipes": [name for name, recipe in params.recipes.items() if recipe.flow is not None]} | seed,
+        "flow": {"recipes": {name: each.background_from for name, each in params.recipes.items() if each.flow}} | seed,
     }
     wanted = _wanted_weights(params)
     resolved |= {f"weights-{group}": {"wanted": [*filter(wanted.__contains__, of)]} for group, of in WEIGHTS.items()}

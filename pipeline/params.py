@@ -139,7 +139,7 @@ class Params(Settings):
             if background_set(name) in VARIANTS:
                 raise ValueError(f"backgrounds.{name}: render makes {background_set(name)} itself; take another name")
         # What takes backgrounds, from where, and of which split.
-        named = {f"recipes.{name}": (each.background_from, _trained(each)) for name, each in self.recipes.items()}
+        named = {f"recipes.{name}": (each.background_from, _splits_read(each)) for name, each in self.recipes.items()}
         named |= {f"correlated.{name}": (each.background_from, ()) for name, each in self.correlated.items()}
         for place, (source, splits) in (named | {"challenge": (self.challenge.background_from, ("val",))}).items():
             if source != TILED and source not in self.backgrounds:
@@ -182,12 +182,14 @@ class Params(Settings):
         return self
 
     @model_validator(mode="after")
-    def _judged_unet_is_trained(self) -> "Params":
+    def _judged_unet_is_splits_read(self) -> "Params":
         if "unet" in self.evaluate_segmentation.methods and not self.unet.train:
             raise ValueError("evaluate_segmentation.methods names unet, but unet.train is false: set it to true")
         return self
 
 
-def _trained(recipe: RecipeSettings) -> tuple[str, ...]:
-    """The splits of whose backgrounds alone a recipe reads."""
+def _splits_read(recipe: RecipeSettings) -> tuple[str, ...]:
+    """The splits of which a recipe, or the measure of its flow, reads backgrounds alone."""
+    if recipe.flow is not None:
+        return "train", "val"
     return ("train",) if reads_backgrounds(recipe) else ()

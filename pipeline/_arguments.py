@@ -18,6 +18,11 @@ def seed(text: str) -> int:
     return _whole(text, least=0)
 
 
+def per_class(text: str) -> int | None:
+    """A whole number of 0 or more, or `all` (None)."""
+    return None if text == "all" else _whole(text, least=0)
+
+
 def number(text: str) -> float:
     """A number that is finite."""
     try:

@@ -16,6 +16,7 @@ from bgdata.classes import ClassList, check_same
 from bgdata.compose.background import BackgroundChoice
 from bgdata.compose.crops import Crops, crop_photos, open_crops
 from bgdata.compose.names import background_set, mixed_sets
+from bgdata.compose.place import photo_place
 from bgdata.compose.render import (
     COLUMNS,
     Chosen,
@@ -162,7 +163,8 @@ def plan_mixed(
             drawn = {}
             for variant, choose in choices.items():
                 other, _ = choose(row.id, row.label, image_generator(sets.seed, row.id, variant))
-                drawn[variant] = Chosen(other, there[other].label, there[other].position)
+                place = photo_place(sets.looks.placement, seed=sets.seed, photo=row.id, variant=variant)
+                drawn[variant] = Chosen(other, there[other].label, there[other].position, place=place)
             plan.append(foregrounds.planned(position, drawn))
     return plan
 

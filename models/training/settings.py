@@ -78,6 +78,9 @@ class BackgroundSettings(Settings):
                     raise ValueError(f"by.{label}: weights must be 0 or more, and one of them more than 0")
         if self.choices is not None and self.by in ("batch", "blur"):
             raise ValueError(f"choices goes with backgrounds of other photos, not with by: {self.by}")
+        for name in ("placement", "feather"):
+            if self.by == "blur" and getattr(self, name) is not None:
+                raise ValueError(f"{name} goes with other backgrounds, not with by: blur, which keeps the own one")
         return self
 
 

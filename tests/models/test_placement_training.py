@@ -1,4 +1,4 @@
-"""Foregrounds that are moved, scaled and softened while a recipe is trained; without these, nothing is drawn for them."""
+"""Foregrounds that are moved, scaled and softened in training; without these, nothing is drawn for them."""
 
 import numpy as np
 import pytest

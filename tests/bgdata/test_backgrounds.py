@@ -10,6 +10,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from bgdata.compose import external, filled, source_sets
@@ -24,6 +25,8 @@ from bgdata.compose.render import render_sets
 from bgdata.compose.settings import BackgroundsJob, ExternalSettings
 from bgdata.compose.source_sets import Inputs
 from bgdata.errors import InputError
+from bgdata.exports.huggingface import export_huggingface
+from bgdata.exports.subpop import export_subpop
 from bgdata.io import decode_image, encode_jpeg, encode_png
 from bgdata.labels import IN9
 from bgdata.shards import PARTS, ImageSet
@@ -381,3 +384,15 @@ def test_a_manifest_says_how_its_set_was_made(written: Path) -> None:
         assert manifest["seed"] == 0
         assert manifest["settings"]["source"]["method"] == "telea"
     assert not list(written.glob(f"*/{PARTS}/*.tmp"))
+
+
+def test_exports_know_what_is_not_known(inputs: Inputs, places: Path, tmp_path: Path) -> None:
+    """Hugging Face names the classes of backgrounds by the photos' list; SubpopBench takes none of unknown class."""
+    write_external(inputs, places, tmp_path)
+    export_huggingface(tmp_path / "only_bg_p", tmp_path / "out")
+    schema = pq.read_schema(next((tmp_path / "out/only_bg_p/data").glob("val-*.parquet")))
+    features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
+    assert features["label"]["names"] == ["background"]
+    assert features["background_label"]["names"] == list(IN9.names)
+    with pytest.raises(InputError, match="mixed_rand_p has backgrounds of unknown class, which SubpopBench cannot"):
+        export_subpop([inputs.originals, tmp_path / "mixed_rand_p"], tmp_path / "subpop")

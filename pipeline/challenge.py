@@ -1,6 +1,7 @@
 """Put a classifier to the Backgrounds Challenge: each foreground on each background of the test set.
 
-A recipe of this pipeline (`python -m pipeline.challenge RECIPE`, as the DVC stage does), or any model
+All recipes of this pipeline (`python -m pipeline.challenge`, as the DVC stage does), one of them
+(`python -m pipeline.challenge RECIPE`), or any model
 (`python -m pipeline.challenge --data RELEASE --checkpoint FILE --arch resnet50 [--in9]`).
 """
 
@@ -34,45 +35,46 @@ from pipeline._judging import (
 )
 from pipeline._parts import add_parts_arguments, check_parts, judged_in_parts, part_record
 from pipeline._printing import print_challenge
-from pipeline._recipes import SPLIT, judge_seeds, judging_space, running_stage
-from pipeline._stage import RUNS, SETS, pixel_cache, read_settings, run_checkpoints, run_stage, runtime
+from pipeline._recipes import SPLIT, judge_recipes, judge_seeds, running_stage
+from pipeline._stage import SCORES, SETS, pixel_cache, read_settings, run_stage, runtime
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Judge a recipe's classifier or any model."""
     check_door(arguments)
-    if arguments.recipe is not None:
-        judge_recipe(arguments.recipe)
+    if arguments.data is None:
+        judge_all(arguments.recipe)
     else:
         check_parts(arguments)
         with judged_in_parts("pipeline.challenge", arguments) as work:
             judge_any(arguments, work)
 
 
-def judge_recipe(recipe: str) -> None:
+def judge_all(only: str | None) -> None:
     """Judge the checkpoint of each seed, then write `scores/challenge/<recipe>.json`: the first's score, all in brief.
 
     Fooling rates and the gallery are the first's alone.
     """
-    settings, checkpoints = read_settings("challenge"), run_checkpoints(RUNS / recipe)
+    settings = read_settings("challenge")
     source = settings["background_from"]
-    sets = sets_read(source)
-    with judging_space("challenge", recipe, settings=settings, sets=sets, checkpoints=checkpoints) as work:
-        sources = open_sources(SETS, sets)
-        data, _ = open_challenge(
-            sources, split=SPLIT, workers=runtime()["workers"], folder=pixel_cache(), background_from=source
-        )
-        rated = choose_rated(data, settings["rated_per_class"], seed=settings["seed"])
+    sources = open_sources(SETS, sets_read(source))
+    data, _ = open_challenge(
+        sources, split=SPLIT, workers=runtime()["workers"], folder=pixel_cache(), background_from=source
+    )
+    rated = choose_rated(data, settings["rated_per_class"], seed=settings["seed"])
 
+    def judge_recipe(recipe: str, _: Path, scratch: Path) -> dict[str, Any]:
         def judge(model: Judged, number: int) -> dict[str, Any]:
-            run = running_stage() | {"folder": work / f"pairs-{number}"}
+            run = running_stage() | {"folder": scratch / f"pairs-{number}"}
             if number == 0:
                 return gallery_score(model, data, rated=rated, seed=settings["seed"], **run)
             return challenge_score(judge_foregrounds(model, data, **run), data)
 
         score = judge_seeds(recipe, sources, judge, brief_score) | _source_record(source)
         score["gallery"] |= _source_record(source)
-        write_result(work / f"{recipe}.json", score)
+        return score
+
+    judge_recipes("challenge", judge_recipe, only=only, out=SCORES / "challenge", sets=sets_read(source))
 
 
 def judge_any(arguments: argparse.Namespace, work: Path | None) -> None:

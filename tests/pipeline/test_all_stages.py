@@ -38,6 +38,7 @@ from pipeline import (
     ingest,
     init,
     mix,
+    recipe_backgrounds,
     render,
     saliency,
     segment,
@@ -105,9 +106,11 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         backgrounds.main(argparse.Namespace(source="f"))
         for method in MIXES:
             mix.main(argparse.Namespace(method=method))
-        for stage in (train, evaluate, challenge, saliency):
-            for recipe in RECIPES:
-                stage.main(argparse.Namespace(recipe=recipe, data=None))
+        recipe_backgrounds.main(argparse.Namespace())
+        for recipe in RECIPES:
+            train.main(argparse.Namespace(recipe=recipe))
+        for stage in (evaluate, challenge, saliency):
+            stage.main(argparse.Namespace(recipe=None, data=None))
         for stage in (corrupt, flow, digits):
             stage.main(argparse.Namespace())
         corruptions.main(argparse.Namespace(recipe=None, data=None, corrupted=None))

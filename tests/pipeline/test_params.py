@@ -202,6 +202,10 @@ def test_a_new_recipe_adds_its_own_settings(tmp_path: Path) -> None:
     new = {"start": "init", "data": "only_fg"}
     assert changed(tmp_path, lambda params: params["recipes"].update(only_fg=new)) == {
         "train-only_fg",
+        "recipe_backgrounds",
+        "evaluate",
+        "challenge",
+        "saliency",
         "corruptions",
         "leak",
         "report",

@@ -85,7 +85,8 @@ def judge_recipes() -> None:
         write_result(work / "leak.json", score)
         if leaks.looked is None:
             raise InputError(f"no photo of {SPLIT} has a background in every source: see backgrounds in params.yaml")
-        (work / "leak.jpg").write_bytes(leak_sheet(leaks.looked, leaks.holes, found))
+        masks = {name: of for name, of in found.items() if name != "segmenter"}
+        (work / "leak.jpg").write_bytes(leak_sheet(leaks.looked, leaks.holes, masks))
 
 
 def judge_any(arguments: argparse.Namespace) -> None:

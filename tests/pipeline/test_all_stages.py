@@ -155,8 +155,8 @@ def test_a_checkpoint_says_where_it_came_from(project: Path, recipe: str) -> Non
     provenance = json.loads((run / "provenance.json").read_text())
     assert provenance == record | {"checkpoint_sha256": file_sha256(run / "model.pt")}
     assert (record["recipe"]["name"], record["seed"]) == (recipe, 0)
-    looks = {"choices": None, "placement": None, "feather": None}
-    background = {"by": "any_class", "p": 0.75} | looks if recipe == "dynamic" else None
+    dynamic = {"by": "any_class", "p": 0.75, "choices": None, "placement": None, "feather": None}
+    background = dynamic if recipe == "dynamic" else None
     start = "dynamic" if recipe == "flow" else "init"
     assert (record["params"]["size"], record["recipe"]["background"]) == (32, background)
     assert record["data"]["start"] == file_sha256(project / f"runs/{start}/model.pt")

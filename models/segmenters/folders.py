@@ -1,10 +1,11 @@
-"""Networks of transformers from folders in its own layout: config.json and model.safetensors, every key accounted for."""
+"""Networks of transformers from folders as it saves them: config.json and model.safetensors, no key unaccounted for."""
 
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from logging import CRITICAL
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -27,10 +28,11 @@ def load_folder(
     folder: Path,
     *,
     marks: Marks,
+    device: torch.device,
     of_video: str | None = None,
     part: str | None = None,
 ) -> Network:
-    """The network of a folder, float32, in evaluation mode; no hub is asked.
+    """The network of a folder, float32, in evaluation mode, on a device; no hub is asked.
 
     config.json must describe it: its type (or the type `of_video`, whose checkpoint holds the network beside a tracker,
     its configuration under the key `part` if one is named) and the values of `marks`. model.safetensors must hold
@@ -38,11 +40,12 @@ def load_folder(
 
     Raises InputError where a file is missing, cut short or another network's.
     """
-    config = _read_config(network.config_class, folder / CONFIG, of_video=of_video, part=part)
+    kind: Any = network  # its methods are wrapped, and lose their types
+    config = _read_config(kind.config_class, folder / CONFIG, of_video=of_video, part=part)
     _check_marks(config, folder / CONFIG, marks)
     _check_file(folder / WEIGHTS)
     with _quietly(), torch.random.fork_rng(devices=[]):
-        loaded, found = network.from_pretrained(
+        loaded, found = kind.from_pretrained(
             folder,
             config=config,
             dtype=torch.float32,
@@ -60,7 +63,7 @@ def load_folder(
     )
     if misfit:
         raise InputError(f"the weights of {folder / WEIGHTS} do not fit the network: {misfit}")
-    return loaded.eval()
+    return cast("Network", loaded.to(device).eval())
 
 
 def load_vocabulary(folder: Path, read: Callable[[Path], Any], *, files: Collection[str], word: str) -> Any:
@@ -98,6 +101,8 @@ def _read_config(
         )
     if found == of_video and part is not None:
         content = content.get(part)
+        if not isinstance(content, dict):
+            raise InputError(f"{path} has no {part}: {_how_to_mend(path.parent)}")
     try:
         with _quietly():
             return kind.from_dict({key: value for key, value in content.items() if key != "model_type"})
@@ -140,14 +145,18 @@ def _check_file(path: Path) -> None:
 def _quietly() -> Iterator[None]:
     """Without transformers' reports and bars: what they tell is raised as an error here."""
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity(logging.CRITICAL)
-    logging.disable_progress_bar()
+    logging.set_verbosity(CRITICAL)
+    _show_bars(False)
     try:
         yield
     finally:
         logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()
+        _show_bars(bars)
+
+
+def _show_bars(shown: bool) -> None:
+    switch: Any = logging.enable_progress_bar if shown else logging.disable_progress_bar
+    switch()
 
 
 def _how_to_mend(folder: Path) -> str:

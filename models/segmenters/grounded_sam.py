@@ -58,7 +58,6 @@ class GroundedSam:
         return [by_place.get(place, []) for place in range(len(photos))]
 
 
-
 def load_grounded_sam(
     weights: Path, detector: GroundingDinoSettings, sam: SamSettings, *, device: str, batch: int = 1
 ) -> GroundedSam:

@@ -95,7 +95,6 @@ class GroundingDino:
         return len(self._network.tokenizer(phrase, add_special_tokens=False)["input_ids"])
 
 
-
 @contextmanager
 def _features_in(precision: torch.dtype, network: GroundingDINO) -> Iterator[None]:
     """Autocast where the time goes, up to the encoder's features; what chooses, refines and scores boxes is float32."""

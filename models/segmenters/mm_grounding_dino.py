@@ -1,4 +1,4 @@
-"""MM-GroundingDINO: boxes from text. Its conventions (cxcywh, captions with dots, its own resizing) end in this file."""
+"""MM-GroundingDINO: boxes from text. Its conventions (cxcywh, captions with dots, its own resizing) end here."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -39,13 +39,13 @@ def expected_marks(model: str) -> Marks:
 class RememberedText(TextEncoder):
     """The text encoder as MM-GroundingDINO calls it; each caption is computed once, in float32."""
 
-    def forward(  # type: ignore[override]  # another caller, with other names
+    def forward(
         self,
         input_ids: Int64[Tensor, "b t"],
         attention_mask: Bool[Tensor, "b 1 t t"],
         token_type_ids: Int64[Tensor, "b t"],
         position_ids: Int64[Tensor, "b t"],
-        return_dict: bool = True,
+        return_dict: bool = True,  # noqa: ARG002  # the caller's
     ) -> BaseModelOutput:
         """The tokens' features; those of padding are zeros (nothing reads them)."""
         features = super().forward(input_ids, attention_mask[:, 0], token_type_ids, position_ids)
@@ -73,7 +73,7 @@ class MMGroundingDino:
         shorter: int = _SHORTER,
         longest: int = _LONGEST,
     ) -> None:
-        self._network = network.eval()
+        self._network: Any = network.train(False)
         if not isinstance(network.model.text_backbone, RememberedText):
             network.model.text_backbone = RememberedText(network.model.text_backbone).eval()
         self._tokenizer = tokenizer
@@ -184,10 +184,10 @@ def load_mm_grounding_dino(
     Raises InputError where a file is missing, cut short or another network's.
     """
     folder = weights / settings.model
-    network = load_folder(MMGroundingDinoForObjectDetection, folder, marks=expected_marks(settings.model))
     place = resolve_device(device)
+    network = load_folder(MMGroundingDinoForObjectDetection, folder, marks=expected_marks(settings.model), device=place)
     return MMGroundingDino(
-        network.to(place),
+        network,
         load_tokenizer(weights / BERT),
         box_threshold=settings.box_threshold,
         text_threshold=settings.text_threshold,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -51,10 +52,10 @@ class Sam2BoxMasks(MasksOfBoxes):
         boxes_at_once: int = BOXES_AT_ONCE,
     ) -> None:
         super().__init__(sam.device, threshold=0.0, batch=batch, boxes_at_once=boxes_at_once)
-        self._sam = sam.eval()
+        self._sam: Any = sam.train(False)
         self._multimask = multimask
         self._precision = precision
-        self._side = int(sam.config.prompt_encoder_config.image_size)
+        self._side = int(self._sam.config.prompt_encoder_config.image_size)
         self._processor = Sam2ImageProcessor(size={"height": self._side, "width": self._side})
 
     @torch.inference_mode()
@@ -94,10 +95,12 @@ def load_sam2(weights: Path, settings: SamSettings, *, device: str, batch: int =
 
     Raises InputError where a file is missing, cut short or another network's.
     """
-    sam = load_folder(Sam2Model, weights / settings.model, marks=SIZES[settings.model], of_video="sam2_video")
     place = resolve_device(device)
+    sam = load_folder(
+        Sam2Model, weights / settings.model, marks=SIZES[settings.model], device=place, of_video="sam2_video"
+    )
     return Sam2BoxMasks(
-        sam.to(place),
+        sam,
         multimask=settings.multimask,
         precision=resolve_precision(settings.precision, place),
         batch=batch if place.type == "cuda" else 1,

@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -73,7 +73,7 @@ class Sam3:
         precision: torch.dtype = torch.float32,
         batch: int = 1,
     ) -> None:
-        self._network = network.eval()
+        self._network: Any = network.train(False)
         self._tokenizer = tokenizer
         self._score_threshold = score_threshold
         self._mask_threshold = mask_threshold
@@ -81,8 +81,8 @@ class Sam3:
         self._min_overlap = min_overlap
         self._precision = precision
         self._batch = batch
-        side = int(network.config.vision_config.backbone_config.image_size)
-        self._longest_text = int(network.config.text_config.max_position_embeddings)
+        side = int(self._network.config.vision_config.backbone_config.image_size)
+        self._longest_text = int(self._network.config.text_config.max_position_embeddings)
         self._processor = Sam3ImageProcessor(size={"height": side, "width": side})
         self._known: OrderedDict[str, _Text] = OrderedDict()
 
@@ -183,10 +183,10 @@ def load_sam3(weights: Path, settings: Sam3Settings, *, device: str, batch: int 
     """
     folder = weights / settings.model
     tokenizer = load_vocabulary(folder, _read_tokenizer, files=("vocab.json", "merges.txt"), word="a")
-    network = load_folder(Sam3Model, folder, marks=MARKS, of_video="sam3_video", part="detector_config")
     place = resolve_device(device)
+    network = load_folder(Sam3Model, folder, marks=MARKS, device=place, of_video="sam3_video", part="detector_config")
     return Sam3(
-        network.to(place),
+        network,
         tokenizer,
         score_threshold=settings.score_threshold,
         mask_threshold=settings.mask_threshold,

@@ -1,8 +1,8 @@
-"""SAM-HQ: masks from boxes, with finer edges. Its conventions (1024 pixels, padding, early features) end in this file."""
+"""SAM-HQ: masks from boxes, with finer edges. Its conventions (1024 pixels, padding, early features) end here."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -56,11 +56,11 @@ class SamHQBoxMasks(MasksOfBoxes):
         boxes_at_once: int = BOXES_AT_ONCE,
     ) -> None:
         super().__init__(sam.device, threshold=0.0, batch=batch, boxes_at_once=boxes_at_once)
-        self._sam = sam.eval()
+        self._sam: Any = sam.train(False)
         self._multimask = multimask
         self._precision = precision
-        side = self._side = int(sam.config.vision_config.image_size)
-        self._processor = SamImageProcessor(size={"longest_edge": side}, pad_size={"height": side, "width": side})
+        side = self._side = int(self._sam.config.vision_config.image_size)
+        self._processor: Any = SamImageProcessor(size={"longest_edge": side}, pad_size={"height": side, "width": side})
 
     @torch.inference_mode()
     def _encode(self, images: Sequence[np.ndarray]) -> Iterator[_Features]:
@@ -105,10 +105,10 @@ def load_sam_hq(weights: Path, settings: SamSettings, *, device: str, batch: int
 
     Raises InputError where a file is missing, cut short or another network's.
     """
-    sam = load_folder(SamHQModel, weights / settings.model, marks=SIZES[settings.model])
     place = resolve_device(device)
+    sam = load_folder(SamHQModel, weights / settings.model, marks=SIZES[settings.model], device=place)
     return SamHQBoxMasks(
-        sam.to(place),
+        sam,
         multimask=settings.multimask,
         precision=resolve_precision(settings.precision, place),
         batch=batch if place.type == "cuda" else 1,

@@ -30,7 +30,7 @@ class Detector(Protocol):
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Least best match of a box with any token, least match of a token of its phrase, and the IoU of one and the same."""
+    """Least best match of a box with any token, least match of a token of its phrase, greatest IoU of two boxes."""
 
     box: float
     text: float

@@ -39,9 +39,9 @@ def public_masks(network: SamHQModel, photo: np.ndarray, *, multimask: bool = Tr
     outputs = network(
         pixel_values=inputs["pixel_values"], input_boxes=inputs["input_boxes"], multimask_output=multimask
     )
-    masks = processor.post_process_masks(
-        outputs.pred_masks, inputs["original_sizes"], inputs["reshaped_input_sizes"]
-    )[0].numpy()  # n m h w
+    masks = processor.post_process_masks(outputs.pred_masks, inputs["original_sizes"], inputs["reshaped_input_sizes"])[
+        0
+    ].numpy()  # n m h w
     best = outputs.iou_scores[0].argmax(1)
     return masks[np.arange(len(BOXES)), best], outputs.iou_scores[0].max(1).values.tolist()
 
@@ -132,7 +132,9 @@ def test_folders_that_are_none(folder: Path) -> None:
     whole, config = (folder / "model.safetensors").read_bytes(), (folder / "config.json").read_text()
     change_weights(folder, lambda state: dict(list(state.items())[1:]))
     refused(r"model.safetensors do not fit the network: missing: mask_decoder.compress_vit_conv1.bias$")
-    change_weights(folder, lambda state: state | {"more": torch.zeros(1), "mask_decoder.compress_vit_conv1.bias": torch.zeros(9)})
+    change_weights(
+        folder, lambda state: state | {"more": torch.zeros(1), "mask_decoder.compress_vit_conv1.bias": torch.zeros(9)}
+    )
     refused(r"do not fit the network: unexpected: more; wrong shape: mask_decoder.compress_vit_conv1.bias$")
     (folder / "model.safetensors").write_bytes(whole[:100_000])
     refused(r"is a safetensors file that was cut short \(.*\): download it again")
@@ -142,7 +144,9 @@ def test_folders_that_are_none(folder: Path) -> None:
     refused(r"model.safetensors are missing: run `dvc repro fetch_weights` \(runtime.mirror names another")
     (folder / "model.safetensors").write_bytes(whole)
     change_config(folder, lambda config: config | {"model_type": "sam"})
-    refused(r"describes another network \(`model_type` is 'sam', expected 'sam_hq'\): run `dvc repro fetch_weights`, or")
+    refused(
+        r"describes another network \(`model_type` is 'sam', expected 'sam_hq'\): run `dvc repro fetch_weights`, or"
+    )
     (folder / "config.json").write_text(config)
     change_config(folder, with_another_layer)
     refused(r"another size of the network \(vision_config.global_attn_indexes is \[2\], expected \[1, 2\]\)")

@@ -1,4 +1,4 @@
-"""Networks of transformers with random weights, few and narrow layers, and folders of them as transformers saves them."""
+"""Networks of transformers with random weights, few and narrow layers, and their folders as transformers saves them."""
 
 import json
 import string

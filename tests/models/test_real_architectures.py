@@ -57,8 +57,7 @@ def masks_agree(ours: MasksOfBoxes, half: MasksOfBoxes, masks: np.ndarray, score
     assert np.array_equal(mask, masks.any(0))
     assert predicted == pytest.approx(scores, abs=1e-5)
     rough, _ = half.segment([image()], [BOXES])[0]
-    print(f"\nbfloat16 to float32: IoU {iou(rough, mask):.4f}, foreground {mask.mean():.2f}")
-    assert iou(rough, mask) > 0.9
+    assert iou(rough, mask) > 0.95  # where this was written: 0.995 (SAM 2), 0.9996 (SAM-HQ)
 
 
 def test_sam2_tiny() -> None:

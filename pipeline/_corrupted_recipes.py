@@ -1,6 +1,5 @@
 """The recipes' checkpoints under corruptions: which files stay as they are, and the others judged in one go."""
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from bgdata.corrupt.opening import open_corrupted
 from bgdata.sources import open_sources
 from models.evaluation.corruptions import brief_score, corruption_score, judge_corruptions
 from models.evaluation.sensitivity import SETS_READ
-from pipeline._recipes import SPLIT, read_judged, running_stage
+from pipeline._recipes import SPLIT, read_finished, read_judged, running_stage
 from pipeline._stage import CORRUPTED, RUNS, SETS, pixel_cache, run_checkpoints, runtime
 from pipeline._workspace import fingerprint
 
@@ -60,14 +59,3 @@ def score_recipes(checkpoints: Checkpoints, *, finished: Path, work: Path) -> di
                 "seeds": [origins[name] | brief_score(each) for name, each in of_seeds.items()],
             }
     return {recipe: score for recipe, score in scores.items() if score is not None}
-
-
-def read_finished(path: Path, stamp: str | None) -> dict[str, Any] | None:
-    """A recipe's score that was written before; None where there is none, or it is of something else than `stamp`
-    (None: of whatever it is).
-    """
-    try:
-        score: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return score if stamp in (None, score["fingerprint"]) else None
-    except (OSError, ValueError, KeyError, TypeError):  # half a file, or another's: it is judged again
-        return None

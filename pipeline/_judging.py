@@ -11,6 +11,7 @@ from typing import Any
 
 from bgdata.class_files import read_class_csv
 from bgdata.classes import ClassList, check_same
+from bgdata.compose.background_classes import class_list_of
 from bgdata.compose.names import VARIANTS
 from bgdata.errors import InputError
 from bgdata.pixels import ImageSource
@@ -27,7 +28,11 @@ _BATCH = {"cpu": 16, "cuda": 256}
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of the plain command; `--checkpoint`, `--arch`, `--data-path`, `--in9` are the official ones."""
-    parser.add_argument("recipe", nargs="?", help="a recipe that the train stage has trained (the DVC stage's form)")
+    parser.add_argument(
+        "recipe",
+        nargs="?",
+        help="one that was trained; default without --data: all, as DVC does",
+    )
     add_any_model_arguments(parser)
 
 
@@ -83,16 +88,16 @@ def add_variants_argument(parser: argparse.ArgumentParser) -> None:
 def check_door(arguments: argparse.Namespace) -> None:
     """One of the two forms was meant, and the plain one's result can be written.
 
-    Raises InputError where neither, both or a mixture were given, or the result has no place.
+    Raises InputError where a mixture was given, or the result has no place.
     """
-    if (arguments.recipe is None) == (arguments.data is None):
-        raise InputError("give either a recipe (the DVC stage) or --data with a model (any model, without DVC)")
-    if arguments.recipe is None:
+    if arguments.recipe is not None and arguments.data is not None:
+        raise InputError("give either a recipe (none: all), or --data with a model (any model, without DVC), not both")
+    if arguments.data is not None:
         check_file(arguments.out, argument="--out")
         return
     for name in ("checkpoint", "weights", "entry", "classes", "out"):
         if getattr(arguments, name, None) is not None:
-            raise InputError(f"--{name} says nothing of a recipe, whose files have their places: leave it out")
+            raise InputError(f"--{name} says nothing of recipes: give it with --data, or leave it out")
 
 
 def open_data(
@@ -108,7 +113,7 @@ def data_classes(arguments: argparse.Namespace, sources: Mapping[str, ImageSourc
     Raises InputError where two sets have different lists, or another than that of `--classes`.
     """
     said = {} if arguments.classes is None else {f"--classes {arguments.classes}": read_class_csv(arguments.classes)}
-    return check_same(said | {str(source.folder): source.classes for source in sources.values()})
+    return check_same(said | {str(source.folder): class_list_of(source) for source in sources.values()})
 
 
 def read_model(

@@ -1,19 +1,22 @@
-"""What the judges' DVC stages share: a recipe's checkpoints, judged one a seed, and where they work."""
+"""What the judges' DVC stages share: all recipes in one start, each recipe's checkpoints one a seed."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from bgdata.classes import check_same, read_class_list
+from bgdata.compose.background_classes import class_list_of
+from bgdata.errors import InputError
 from bgdata.pixels import ImageSource
 from bgdata.shards import MANIFEST
 from models.classifiers.checkpoints import load_classifier
 from models.classifiers.judged import Judged, judged_classifier
 from models.devices import resolve_device
 from models.weights.files import file_sha256
-from pipeline._stage import RUNS, SCORES, SETS, run_checkpoints, runtime
-from pipeline._workspace import workspace
+from pipeline._judging import write_result
+from pipeline._stage import RUNS, SETS, read_settings, run_checkpoints, runtime
+from pipeline._workspace import fingerprint, link_file, workspace
 
 SPLIT = "val"
 
@@ -26,7 +29,7 @@ def read_judged(checkpoint: Path, sources: Mapping[str, ImageSource]) -> tuple[J
     classifier, record = load_classifier(checkpoint)
     trained = read_class_list(record.get("class_list"), where=str(checkpoint))
     classes = check_same(
-        {str(checkpoint): trained} | {str(source.folder): source.classes for source in sources.values()}
+        {str(checkpoint): trained} | {str(source.folder): class_list_of(source) for source in sources.values()}
     )
     origin = {"checkpoint_sha256": file_sha256(checkpoint), "seed": record["seed"]}
     return judged_classifier(classifier, classes), origin
@@ -54,23 +57,55 @@ def judge_seeds(
     return first | {"seeds": seeds}
 
 
-def judging_space(
-    judge: str,
-    recipe: str,
+def judge_recipes(
+    stage: str,
+    judge: Callable[[str, Path, Path], Mapping[str, Any]],
     *,
-    settings: Mapping[str, Any],
+    only: str | None,
+    out: Path,
     sets: Sequence[str],
-    checkpoints: Sequence[Path],
     endings: Sequence[str] = ("json",),
-) -> AbstractContextManager[Path]:
-    """The workspace of a judge and a recipe, whose files `<recipe>.<ending>` go to the judge's scores."""
-    return workspace(
-        f"{judge}-{recipe}",
-        settings=dict(settings) | {"split": SPLIT},
-        inputs={name: SETS / name / MANIFEST for name in sets}
-        | {f"checkpoint {number}": path for number, path in enumerate(checkpoints)},
-        outs={f"{recipe}.{ending}": SCORES / judge / f"{recipe}.{ending}" for ending in endings},
-    )
+) -> None:
+    """Judge the recipes of params.yaml in one start, or `only` one: `<recipe>.json` in `out` is what `judge` answers.
+
+    `judge(recipe, scores, scratch)` puts its other files (`endings`) into `scores`; what it leaves in `scratch` is
+    there again after a kill. A result that lies in `out`, and is of the same checkpoints, sets, settings and code,
+    stays as it is: so a new recipe costs its own judgement and no other.
+
+    Raises InputError where `only` is no recipe, or a set or checkpoint is missing.
+    """
+    settings = read_settings(stage)
+    recipes = settings.pop("recipes")
+    if only not in (None, *recipes):
+        raise InputError(f"{only} is none of params.yaml's recipes {', '.join(recipes)}: name one, or none for all")
+    judged = recipes if only is None else [only]
+    manifests = {name: SETS / name / MANIFEST for name in sets}
+    checkpoints = {recipe: dict(enumerate(run_checkpoints(RUNS / recipe))) for recipe in judged}
+    inputs = {f"{recipe} {number}": path for recipe, of in checkpoints.items() for number, path in of.items()}
+    with workspace(stage, settings=[settings, judged], inputs=manifests | inputs, outs={"scores": out}) as work:
+        (work / "scores").mkdir(exist_ok=True)
+        for recipe in recipes:
+            of_seeds = {f"seed {number}": path for number, path in checkpoints.get(recipe, {}).items()}
+            stamp = fingerprint(stage, settings, manifests | of_seeds) if of_seeds else None
+            if read_finished(work / "scores" / f"{recipe}.json", stamp):
+                continue
+            if read_finished(out / f"{recipe}.json", stamp):
+                for ending in endings:
+                    link_file(out / f"{recipe}.{ending}", work / "scores" / f"{recipe}.{ending}")
+            elif of_seeds:
+                score = judge(recipe, work / "scores", work / recipe)
+                write_result(work / "scores" / f"{recipe}.json", {**score, "fingerprint": stamp})
+
+
+def read_finished(path: Path, stamp: str | None) -> dict[str, Any] | None:
+    """A recipe's score that was written before; None where there is none, or it is of something else than `stamp`
+    (None: of whatever it is).
+    """
+    try:
+        score: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return score if stamp in (None, score["fingerprint"]) else None
+    except (OSError, ValueError, KeyError, TypeError):  # half a file, or another's: it is judged again
+        return None
 
 
 def running_stage() -> dict[str, Any]:

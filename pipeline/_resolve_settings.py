@@ -9,7 +9,7 @@ from bgdata.errors import InputError
 from bgdata.fetch.public_lists import PUBLIC_LISTS
 from bgdata.labels import IN9
 from models.segmenters.settings import SECTIONS, Method
-from models.training.settings import RecipeSettings, named_classes
+from models.training.settings import RecipeSettings, named_classes, reads_backgrounds
 from pipeline._transfer_settings import judged_transfers, transfer_settings
 from pipeline.params import BERT, SEGMENTATION_SETS, WEIGHTS, Params
 
@@ -22,6 +22,7 @@ def resolve_settings(params: Params) -> dict[str, Any]:
     _check_named_classes(params, class_list)
     classes = {"classes": class_list.to_record()}
     encoding = {"jpeg_quality": params.render.jpeg_quality, "images_per_shard": params.render.images_per_shard}
+    judged = {"recipes": list(params.recipes)}
     resolved: dict[str, Any] = {
         "runtime": params.runtime.model_dump(),
         "fetch": params.fetch.model_dump(include={"source", source}) | classes | seed,
@@ -29,16 +30,17 @@ def resolve_settings(params: Params) -> dict[str, Any]:
         "segment": _segmenters(params, {params.segment.method}) | {"method": params.segment.method} | seed,
         "train_unet": {"unet": params.unet.model_dump(exclude={"train"}) if params.unet.train else None} | seed,
         "render": params.render.model_dump() | seed,
-        "evaluate": params.evaluate.model_dump() | seed,
-        "challenge": params.challenge.model_dump() | seed,
+        "evaluate": params.evaluate.model_dump() | judged | seed,
+        "challenge": params.challenge.model_dump() | judged | seed,
         "leak": _leak(params) | seed,
-        "saliency": params.saliency.model_dump() | seed,
+        "saliency": params.saliency.model_dump() | judged | seed,
         "corrupt": params.corruptions.model_dump() | {"images_per_shard": params.render.images_per_shard} | seed,
-        "corruptions": {"recipes": list(params.recipes)},
+        "corruptions": judged,
         "report": {"mix": list(params.mix), "source": source, "corruptions": bool(params.corruptions.names)}
         | {"transfer": judged_transfers(params.transfer)}
+        | {"correlated": {name: each.model_dump() for name, each in params.correlated.items()}}
         | seed,
-        "flow": {"recipes": [name for name, recipe in params.recipes.items() if recipe.flow is not None]} | seed,
+        "flow": {"recipes": {name: each.background_from for name, each in params.recipes.items() if each.flow}} | seed,
     }
     wanted = _wanted_weights(params)
     resolved |= {f"weights-{group}": {"wanted": [*filter(wanted.__contains__, of)]} for group, of in WEIGHTS.items()}
@@ -58,15 +60,24 @@ def resolve_settings(params: Params) -> dict[str, Any]:
     recipes = {name: _training(name, recipe, params) for name, recipe in params.recipes.items()}
     resolved |= {f"train-{name}": recipe | seeds for name, recipe in recipes.items()}
     resolved["report"] |= {"recipes": recipes} | seeds
+    resolved["recipe_backgrounds"] = {
+        "recipes": {
+            name: recipe.background_from if reads_backgrounds(recipe) else None
+            for name, recipe in params.recipes.items()
+        }
+    }
     return resolved
 
 
 def _check_named_classes(params: Params, classes: ClassList) -> None:
-    """Raise InputError with a line for each class that a recipe names and the list does not have."""
+    """Raise InputError with a line for each class that a recipe or a source names and the list does not have."""
+    named = {f"recipes.{name}.background": named_classes(recipe) for name, recipe in params.recipes.items()}
+    for name, source in params.backgrounds.items():
+        named[f"backgrounds.{name}.classes"] = [*((source.kind == "external" and source.classes) or ())]
     mistakes = [
-        f"  recipes.{name}.background: {unknown!r} is none of the classes {classes.describe()}"
-        for name, recipe in params.recipes.items()
-        for unknown in named_classes(recipe)
+        f"  {place}: {unknown!r} is none of the classes {classes.describe()}"
+        for place, found in named.items()
+        for unknown in found
         if unknown not in classes.names
     ]
     if mistakes:

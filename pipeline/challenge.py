@@ -1,6 +1,7 @@
 """Put a classifier to the Backgrounds Challenge: each foreground on each background of the test set.
 
-A recipe of this pipeline (`python -m pipeline.challenge RECIPE`, as the DVC stage does), or any model
+All recipes of this pipeline (`python -m pipeline.challenge`, as the DVC stage does), one of them
+(`python -m pipeline.challenge RECIPE`), or any model
 (`python -m pipeline.challenge --data RELEASE --checkpoint FILE --arch resnet50 [--in9]`).
 """
 
@@ -8,17 +9,18 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from bgdata.compose.names import TILED
 from bgdata.sources import open_sources
 from models.classifiers.judged import Judged
 from models.devices import resolve_precision
 from models.evaluation.adversarial import choose_rated, gallery_score
 from models.evaluation.challenge import (
     ROUND,
-    SETS_READ,
     brief_score,
     challenge_score,
     judge_foregrounds,
     open_challenge,
+    sets_read,
     table_identity,
 )
 from pipeline._judging import (
@@ -33,48 +35,60 @@ from pipeline._judging import (
 )
 from pipeline._parts import add_parts_arguments, check_parts, judged_in_parts, part_record
 from pipeline._printing import print_challenge
-from pipeline._recipes import SPLIT, judge_seeds, judging_space, running_stage
-from pipeline._stage import RUNS, SETS, pixel_cache, read_settings, run_checkpoints, run_stage, runtime
+from pipeline._recipes import SPLIT, judge_recipes, judge_seeds, running_stage
+from pipeline._stage import SCORES, SETS, pixel_cache, read_settings, run_stage, runtime
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Judge a recipe's classifier or any model."""
     check_door(arguments)
-    if arguments.recipe is not None:
-        judge_recipe(arguments.recipe)
+    if arguments.data is None:
+        judge_all(arguments.recipe)
     else:
         check_parts(arguments)
         with judged_in_parts("pipeline.challenge", arguments) as work:
             judge_any(arguments, work)
 
 
-def judge_recipe(recipe: str) -> None:
+def judge_all(only: str | None) -> None:
     """Judge the checkpoint of each seed, then write `scores/challenge/<recipe>.json`: the first's score, all in brief.
 
     Fooling rates and the gallery are the first's alone.
     """
-    settings, checkpoints = read_settings("challenge"), run_checkpoints(RUNS / recipe)
-    with judging_space("challenge", recipe, settings=settings, sets=SETS_READ, checkpoints=checkpoints) as work:
-        sources = open_sources(SETS, SETS_READ)
-        data, _ = open_challenge(sources, split=SPLIT, workers=runtime()["workers"], folder=pixel_cache())
-        rated = choose_rated(data, settings["rated_per_class"], seed=settings["seed"])
+    settings = read_settings("challenge")
+    source = settings["background_from"]
+    sources = open_sources(SETS, sets_read(source))
+    data, _ = open_challenge(
+        sources, split=SPLIT, workers=runtime()["workers"], folder=pixel_cache(), background_from=source
+    )
+    rated = choose_rated(data, settings["rated_per_class"], seed=settings["seed"])
 
+    def judge_recipe(recipe: str, _: Path, scratch: Path) -> dict[str, Any]:
         def judge(model: Judged, number: int) -> dict[str, Any]:
-            run = running_stage() | {"folder": work / f"pairs-{number}"}
+            run = running_stage() | {"folder": scratch / f"pairs-{number}"}
             if number == 0:
                 return gallery_score(model, data, rated=rated, seed=settings["seed"], **run)
             return challenge_score(judge_foregrounds(model, data, **run), data)
 
-        write_result(work / f"{recipe}.json", judge_seeds(recipe, sources, judge, brief_score))
+        score = judge_seeds(recipe, sources, judge, brief_score) | _source_record(source)
+        score["gallery"] |= _source_record(source)
+        return score
+
+    judge_recipes("challenge", judge_recipe, only=only, out=SCORES / "challenge", sets=sets_read(source))
 
 
 def judge_any(arguments: argparse.Namespace, work: Path | None) -> None:
     """Judge, print, and write `--out`."""
     run = running(arguments)
-    sources = open_data(arguments, SETS_READ)
+    source = arguments.background_from
+    sources = open_data(arguments, sets_read(source))
     model, record = read_model(arguments, data_classes(arguments, sources), nine_only=arguments.nine_only)
     data, without_mask = open_challenge(
-        sources, split=arguments.split, workers=arguments.workers, folder=work and work / "images"
+        sources,
+        split=arguments.split,
+        workers=arguments.workers,
+        folder=work and work / "images",
+        background_from=source,
     )
     verdicts = judge_foregrounds(
         model,
@@ -88,9 +102,14 @@ def judge_any(arguments: argparse.Namespace, work: Path | None) -> None:
         **run,
     )
     score = birth(arguments, record, sources) | {"nine_only": arguments.nine_only, "photos_without_mask": without_mask}
-    score |= part_record(arguments) | challenge_score(verdicts, data, full=arguments.full)
+    score |= part_record(arguments) | _source_record(source) | challenge_score(verdicts, data, full=arguments.full)
     write_result(arguments.out, score)
     print_challenge(score)
+
+
+def _source_record(source: str) -> dict[str, str]:
+    """What a result says of backgrounds that are not the challenge's own."""
+    return {} if source == TILED else {"background_from": source}
 
 
 if __name__ == "__main__":
@@ -102,6 +121,12 @@ if __name__ == "__main__":
     parser.add_argument("--nine-only", action="store_true", help="choose among the outputs of the data's classes only")
     parser.add_argument(
         "--precision", default="auto", choices=("auto", "float32", "bfloat16"), help="of the fast passes"
+    )
+    parser.add_argument(
+        "--background-from",
+        default=TILED,
+        metavar="SOURCE",
+        help=f"{TILED}: only_bg_{TILED}, as the official challenge; else a source of our sets (only_bg_<source>)",
     )
     add_parts_arguments(parser)
     run_stage(main, parser)

@@ -23,9 +23,10 @@ from models.evaluation.corruptions import check_normaliser, corruption_score, ju
 from models.evaluation.sensitivity import SETS_READ
 from pipeline._arguments import check_file, check_folder, seed
 from pipeline._corrupted import NAMES, open_door
-from pipeline._corrupted_recipes import read_finished, recipe_checkpoints, score_recipes
+from pipeline._corrupted_recipes import recipe_checkpoints, score_recipes
 from pipeline._judging import add_model_arguments, birth, read_model, running, write_result
 from pipeline._printing import print_corruptions
+from pipeline._recipes import read_finished
 from pipeline._stage import CORRUPTED, SCORES, SETS, read_settings, run_stage
 from pipeline._workspace import workspace
 

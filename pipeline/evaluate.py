@@ -1,10 +1,12 @@
 """Judge a classifier on the variants of ImageNet-9: accuracy by class, and the BG-gap.
 
-Of a recipe of this pipeline (`python -m pipeline.evaluate RECIPE`, as the DVC stage does), or of any model
+Of all recipes of this pipeline (`python -m pipeline.evaluate`, as the DVC stage does), of one of them
+(`python -m pipeline.evaluate RECIPE`), or of any model
 (`python -m pipeline.evaluate --data RELEASE --checkpoint FILE --arch resnet50 [--in9]`).
 """
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from bgdata.compose.names import FG_MASK, VARIANTS
@@ -24,20 +26,20 @@ from pipeline._judging import (
     write_result,
 )
 from pipeline._printing import print_in9
-from pipeline._recipes import SPLIT, judge_seeds, running_stage
+from pipeline._recipes import SPLIT, judge_recipes, judge_seeds, running_stage
 from pipeline._stage import SCORES, SETS, pixel_cache, read_settings, run_stage, runtime
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Judge a recipe's classifier or any model."""
     check_door(arguments)
-    if arguments.recipe is not None:
-        judge_recipe(arguments.recipe)
+    if arguments.data is None:
+        judge_all(arguments.recipe)
     else:
         judge_any(arguments)
 
 
-def judge_recipe(recipe: str) -> None:
+def judge_all(only: str | None) -> None:
     """Judge the checkpoint of each seed, then write `scores/in9/<recipe>.json`: the first's score, and all in brief."""
     sources, settings = open_sources(SETS, (*VARIANTS, FG_MASK)), read_settings("evaluate")
     run, reading = running_stage(), {"workers": runtime()["workers"], "cache": pixel_cache(), "split": SPLIT}
@@ -49,7 +51,10 @@ def judge_recipe(recipe: str) -> None:
         score = in9_score(judge_variants(model, variants, **run, **reading), among_nine=False)
         return score | sensitivity_score(model, photos, seed=seed, workers=reading["workers"], **run)
 
-    write_result(SCORES / "in9" / f"{recipe}.json", judge_seeds(recipe, sources, judge, brief_score))
+    def judge_recipe(recipe: str, _: Path, __: Path) -> dict[str, Any]:
+        return judge_seeds(recipe, sources, judge, brief_score)
+
+    judge_recipes("evaluate", judge_recipe, only=only, out=SCORES / "in9", sets=(*VARIANTS, FG_MASK))
 
 
 def judge_any(arguments: argparse.Namespace) -> None:

@@ -160,10 +160,9 @@ def test_experiments_rerun_what_they_touch_and_nothing_else(demo: Path) -> None:
     device = dvc(demo, "exp", "run", "-n", "on-cpu", "-S", "runtime.device=cpu")
     assert stages_run(device) == {"config"}
     faster = dvc(demo, "exp", "run", "-n", "faster", "-S", "profiles.demo.recipes.lora.train.lr=0.02")
-    judged = {f"{stage}@lora" for stage in ("train", "evaluate", "challenge", "saliency")}
-    # These read all runs; corruptions judges only the changed one again, and no network stands on it.
-    together = {"flow", "corruptions", "transfer_backbones"}
-    assert stages_run(faster) == {"config", *judged, *together, "report"}
+    # These read all runs; the judges judge only the changed one again, and no network stands on it.
+    together = {"evaluate", "challenge", "saliency", "leak", "flow", "corruptions", "transfer_backbones"}
+    assert stages_run(faster) == {"config", "train@lora", *together, "report"}
     changes = json.loads(dvc(demo, "metrics", "diff", "--json", "on-cpu", "faster"))["report/metrics.json"]
     assert {path.split(".")[1] for path in changes if path.startswith("in9.")} == {"lora"}
     assert "faster" in dvc(demo, "exp", "show", "--md", "--only-changed")

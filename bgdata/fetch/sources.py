@@ -97,6 +97,17 @@ SOURCES: dict[str, tuple[RemoteFile, ...]] = {
             confirmed=f"{_AGREED}, at this revision",
         ),
     ),
+    "big_lama": (
+        RemoteFile(
+            "big-lama.pt",
+            "https://github.com/Sanster/models/releases/download/add_big_lama/big-lama.pt",
+            size=205_669_692,
+            sha256="344c77bbcb158f17dd143070d1e789f38a66c04202311ae3a258ef66667a9ea9",
+            md5="e3aa4aaa15225a33ec84f9f4bc47e500",
+            licence="Apache-2.0",
+            confirmed=f"MD5: IOPaint's and ForAug's code; SHA-256 and size: {_AGREED} (eight of the hash, six of both)",
+        ),
+    ),
     "coco_val2017": (
         RemoteFile(
             "val2017.zip",

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
-import cv2
 import numpy as np
 from jaxtyping import Bool, UInt8
 
 from bgdata.compose.background import has_strip, tile_background
+from bgdata.compose.fill import continue_surroundings, hole_of
 from bgdata.compose.paste import paste_foreground
 from bgdata.corrupt.corruptions import Corruption, corrupt_image
 from bgdata.errors import InputError
@@ -174,24 +174,11 @@ def remove_objects(
         return image
     if fill == "tiled" and has_strip(box, (mask.shape[0], mask.shape[1])):
         return tile_background(image, box)
-    return np.asarray(cv2.inpaint(_with_nearest(image, rim), rim.view(np.uint8), _TELEA_RADIUS, cv2.INPAINT_TELEA))
-
-
-def _with_nearest(image: UInt8[np.ndarray, "h w 3"], mask: Bool[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w 3"]:
-    """The image with the nearest pixel outside the mask in place of each inside.
-
-    OpenCV takes an image's outermost pixels for known: objects there would be continued over all of the mask.
-    """
-    _, nearest = cv2.distanceTransformWithLabels(mask.view(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
-    colours = np.zeros((int(nearest.max()) + 1, 3), np.uint8)
-    colours[nearest[~mask]] = image[~mask]
-    return colours[nearest]
+    return continue_surroundings(image, rim, method="telea", radius=_TELEA_RADIUS)
 
 
 def _with_rim(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
-    reach = max(round(_RIM * sum(mask.shape) / 2), 1)
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
-    return cv2.dilate(mask.view(np.uint8), disc).astype(bool)
+    return hole_of(mask, max(round(_RIM * sum(mask.shape) / 2), 1))
 
 
 def _cover(image: UInt8[np.ndarray, "_ _ 3"], size: tuple[int, int]) -> UInt8[np.ndarray, "h w 3"]:

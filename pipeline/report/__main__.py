@@ -1,4 +1,4 @@
-"""Write the report from the result files: report/index.html to read, metrics.json and five tables for `dvc`."""
+"""Write the report from the result files: report/index.html to read, metrics.json and six tables for `dvc`."""
 
 import argparse
 import json
@@ -6,12 +6,14 @@ import json
 from bgdata.classes import check_same
 from bgdata.shards import write_csv, write_text_whole
 from pipeline._stage import CORRUPTED, LEADERBOARD, REPORT, RUNS, SCORES, SETS, read_settings, run_stage
+from pipeline.report.correlation import CORRELATION_COLUMNS, correlation_rows, correlation_view
 from pipeline.report.corruption_views import read_corruption_view
 from pipeline.report.corruptions import CORRUPTION_COLUMNS, corruption_rows
 from pipeline.report.digits import read_digits
 from pipeline.report.gallery import read_gallery
 from pipeline.report.inventory import read_inventory
 from pipeline.report.leaderboard import read_leaderboard
+from pipeline.report.leak import leak_metrics, read_leak
 from pipeline.report.numbers import HISTORY_COLUMNS, IN9_COLUMNS, history_rows, in9_rows, metrics
 from pipeline.report.page import render_page
 from pipeline.report.reading import read_results
@@ -21,7 +23,7 @@ from pipeline.report.transfer_views import read_transfer_view
 
 
 def main(_: argparse.Namespace) -> None:
-    """Read all, then write the seven files."""
+    """Read all, then write the eight files."""
     settings = read_settings("report")
     mixed = tuple(settings["mix"])
     flows = [name for name, resolved in settings["recipes"].items() if resolved["recipe"]["flow"]]
@@ -51,14 +53,17 @@ def main(_: argparse.Namespace) -> None:
     )
     corruptions = read_corruption_view(SETS, CORRUPTED, results)
     transfer = read_transfer_view(SCORES, results)
+    correlation = correlation_view(results, settings)
+    leak = read_leak(SCORES, results.provenance)
     board, digits = read_leaderboard(LEADERBOARD), read_digits(SCORES)
     REPORT.mkdir(parents=True, exist_ok=True)
-    write_text_whole(REPORT / "metrics.json", json.dumps(metrics(results), indent=1) + "\n")
+    write_text_whole(REPORT / "metrics.json", json.dumps(metrics(results) | leak_metrics(leak), indent=1) + "\n")
     write_csv(REPORT / "in9.csv", IN9_COLUMNS, in9_rows(results))
     write_csv(REPORT / "history.csv", HISTORY_COLUMNS, history_rows(results))
     write_csv(REPORT / "p_sweep.csv", SWEEP_COLUMNS, swept)
     write_csv(REPORT / "corruptions.csv", CORRUPTION_COLUMNS, corruption_rows(results.corruptions))
     write_csv(REPORT / "transfer.csv", TRANSFER_COLUMNS, transfer_rows(results.transfer))
+    write_csv(REPORT / "correlation.csv", CORRELATION_COLUMNS, correlation_rows(correlation))
     page = render_page(
         results,
         inventory,
@@ -69,6 +74,8 @@ def main(_: argparse.Namespace) -> None:
         sweep=sweep_chart(swept),
         corruptions=corruptions,
         transfer=transfer,
+        correlation=correlation,
+        leak=leak,
     )
     write_text_whole(REPORT / "index.html", page)
     print(f"report: {REPORT / 'index.html'}")

@@ -12,11 +12,13 @@ from bgdata.compose.names import FG_MASK
 from pipeline.report import words
 from pipeline.report.by_class import class_tables, confusions
 from pipeline.report.charts import accuracy_panels, curve_chart, recipe_colours
+from pipeline.report.correlation import CorrelationView
 from pipeline.report.corruption_views import CorruptionView
 from pipeline.report.digits import DigitResults
 from pipeline.report.gallery import Gallery
 from pipeline.report.inventory import Inventory, fewest
 from pipeline.report.leaderboard import Leaderboard
+from pipeline.report.leak import LeakView
 from pipeline.report.numbers import Results, metrics
 from pipeline.report.sweep import SweepChart
 from pipeline.report.table import ABSENT, COLUMNS, SENSITIVITY, percent, results_table, rounded, typeset
@@ -50,6 +52,8 @@ def render_page(
     sweep: SweepChart | None,
     corruptions: CorruptionView | None,
     transfer: TransferView | None,
+    correlation: CorrelationView | None,
+    leak: LeakView,
 ) -> str:
     """The page as text; the same inputs give the same bytes.
 
@@ -72,6 +76,8 @@ def render_page(
             sweep=sweep,
             corruptions=corruptions,
             transfer=transfer,
+            correlation=correlation,
+            leak=leak,
             numbers=NUMBERS,
             sensitivity=SENSITIVITY,
             best=best_by_column(results),

@@ -14,9 +14,14 @@ from pipeline.report.flow import read_flow
 from pipeline.report.numbers import HISTORY_COLUMNS, SEGMENTATION_SETS, Results
 from pipeline.report.transfer import read_transfer
 
-# The stages that judge each recipe, and those that judge all of them in one go, by the kind of their scores.
-_STAGES = {"in9": "evaluate@{}", "challenge": "challenge@{}", "saliency": "saliency@{}"}
-_COMMON_STAGES = {"corruptions": "corruptions", "flow": "flow"}
+# The stages that judge the recipes, by the kind of their scores.
+_STAGES = {
+    "in9": "evaluate",
+    "challenge": "challenge",
+    "saliency": "saliency",
+    "corruptions": "corruptions",
+    "flow": "flow",
+}
 
 
 def read_results(
@@ -40,9 +45,9 @@ def read_results(
     """
     if not recipes:
         raise InputError("params.yaml has no recipes: add one under recipes, then run `dvc repro`")
-    in9 = {name: _read_json(scores / "in9" / f"{name}.json", f"evaluate@{name}", name) for name in recipes}
-    challenge = {name: _read_json(scores / "challenge" / f"{name}.json", f"challenge@{name}", name) for name in recipes}
-    saliency = {name: _read_json(scores / "saliency" / f"{name}.json", f"saliency@{name}", name) for name in recipes}
+    in9 = {name: _read_json(scores / "in9" / f"{name}.json", "evaluate", name) for name in recipes}
+    challenge = {name: _read_json(scores / "challenge" / f"{name}.json", "challenge", name) for name in recipes}
+    saliency = {name: _read_json(scores / "saliency" / f"{name}.json", "saliency", name) for name in recipes}
     provenance = {name: _read_json(runs / name / "provenance.json", f"train@{name}") for name in recipes}
     flow = {name: read_flow(scores, name) for name in flows}
     corruptions = read_corruptions(scores, recipes) if corrupted else {}
@@ -52,11 +57,9 @@ def read_results(
         seeded["corruptions"] = {name: found.model_dump() for name, found in corruptions.items()}
     for name in recipes:
         for kind, files in seeded.items():
-            _check_seeds(
-                scores / kind / f"{name}.json", files[name], seeds, (_STAGES | _COMMON_STAGES)[kind].format(name)
-            )
-        _check_variants(scores / "in9" / f"{name}.json", in9[name], name)
-        _check_gallery(scores / "challenge" / f"{name}.json", challenge[name], name)
+            _check_seeds(scores / kind / f"{name}.json", files[name], seeds, _STAGES[kind])
+        _check_variants(scores / "in9" / f"{name}.json", in9[name])
+        _check_gallery(scores / "challenge" / f"{name}.json", challenge[name])
         judged = {kind: files[name] for kind, files in ({"runs": provenance, "saliency": saliency} | seeded).items()}
         _check_checkpoints(name, judged | ({"flow": flow[name].model_dump()} if name in flow else {}))
         for number in range(1, len(seeds)):
@@ -134,24 +137,23 @@ def _check_seeds(path: Path, score: Mapping[str, Any], seeds: Sequence[int], sta
         )
 
 
-def _check_variants(path: Path, in9: Mapping[str, Any], recipe: str) -> None:
+def _check_variants(path: Path, in9: Mapping[str, Any]) -> None:
     judged = [in9["variants"], *(of_seed["variants"] for of_seed in in9["seeds"])]
     lacking = [variant for variant in VARIANTS if any(variant not in variants for variants in judged)]
     if lacking:
-        raise InputError(f"{path} lacks {', '.join(lacking)}: run `dvc repro --force evaluate@{recipe}`")
+        raise InputError(f"{path} lacks {', '.join(lacking)}: run `dvc repro --force evaluate`")
 
 
-def _check_gallery(path: Path, challenge: Mapping[str, Any], recipe: str) -> None:
+def _check_gallery(path: Path, challenge: Mapping[str, Any]) -> None:
     if "gallery" not in challenge:
-        raise InputError(f"{path} lacks the gallery: run `dvc repro --force challenge@{recipe}`")
+        raise InputError(f"{path} lacks the gallery: run `dvc repro --force challenge`")
 
 
 def _check_checkpoints(recipe: str, files: Mapping[str, Mapping[str, Any]]) -> None:
     judged = {name: str(content.get("checkpoint_sha256")) for name, content in files.items()}
     if len(set(judged.values())) > 1:
         of = ", ".join(f"{name} {digest[:12]}" for name, digest in judged.items())
-        stages = [stage.format(recipe) for stage in _STAGES.values()]
-        stages += [stage for kind, stage in _COMMON_STAGES.items() if kind in files]
+        stages = [stage for kind, stage in _STAGES.items() if kind in files]
         raise InputError(
             f"recipe {recipe} was trained and judged with different checkpoints ({of}): run "
             f"`dvc repro {' '.join(stages)}`"

@@ -20,6 +20,7 @@ from models.classifiers.checkpoints import load_classifier
 from models.evaluation.corruptions import judge_corruptions
 from models.weights.files import file_sha256
 from pipeline import (
+    backgrounds,
     challenge,
     config,
     corrupt,
@@ -37,6 +38,7 @@ from pipeline import (
     ingest,
     init,
     mix,
+    recipe_backgrounds,
     render,
     saliency,
     segment,
@@ -101,11 +103,14 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
             stage.main(argparse.Namespace())
         for name in ("photos", *SEGMENTATION_SETS):
             evaluate_segmentation.main(argparse.Namespace(set=name))
+        backgrounds.main(argparse.Namespace(source="f"))
         for method in MIXES:
             mix.main(argparse.Namespace(method=method))
-        for stage in (train, evaluate, challenge, saliency):
-            for recipe in RECIPES:
-                stage.main(argparse.Namespace(recipe=recipe, data=None))
+        recipe_backgrounds.main(argparse.Namespace())
+        for recipe in RECIPES:
+            train.main(argparse.Namespace(recipe=recipe))
+        for stage in (evaluate, challenge, saliency):
+            stage.main(argparse.Namespace(recipe=None, data=None))
         for stage in (corrupt, flow, digits):
             stage.main(argparse.Namespace())
         corruptions.main(argparse.Namespace(recipe=None, data=None, corrupted=None))

@@ -84,7 +84,8 @@ def test_challenge_in_processes_is_challenge_in_one(place: Path) -> None:
 @pytest.mark.parametrize(
     ("stage", "arguments", "sentence"),
     [
-        ("evaluate", (), "give either a recipe"),
+        ("evaluate", ("dynamic", *MODEL), "give either a recipe (none: all), or --data with a model"),
+        ("evaluate", ("--in9", "--checkpoint", "nine.pt"), "--checkpoint says nothing of recipes: give it with --data"),
         ("challenge", ("--data", "nowhere", *MODEL[2:]), "nowhere is no folder and no archive"),
         ("challenge", (*MODEL[:-1],), "nine.pt has 9 classes, expected 1000: say --in9"),
         ("evaluate", (*MODEL, "--device", "abacus"), "expected auto, cpu, cuda"),

@@ -60,6 +60,7 @@ def write_inputs(root: Path, recipes: tuple[str, ...] = RECIPES, classes: ClassL
             "mix": ["mixup", "cutmix"],
             "corruptions": False,
             "transfer": [],
+            "correlated": {},
             "seed": 0,
         },
     )
@@ -68,6 +69,7 @@ def write_inputs(root: Path, recipes: tuple[str, ...] = RECIPES, classes: ClassL
     for name in SEGMENTATION_SETS:
         write_segmentation(root, name, {"given": 1.0, "grabcut": 0.8125})
     write_digits(root)
+    write_leak(root, recipes)
     sets = root / "data/in9"
     for number, name in enumerate((*VARIANTS, FG_MASK)):
         write_set(sets / name, name, number, classes)
@@ -98,6 +100,36 @@ def recipe_settings(name: str, p: float | str | None = None, **others: Any) -> d
     data = "mixed_rand" if name == "mixed_rand" else "original"
     recipe = {"name": name, "start": "init", "data": data, "background": background, "flow": None}
     return {"recipe": recipe | others, "train": {"epochs": 2}}
+
+
+def write_leak(root: Path, recipes: tuple[str, ...] = RECIPES) -> None:
+    """What the backgrounds of two sources give away, and photos without objects."""
+    found = {"share": 0.25, "interval": [0.2, 0.31], "anything_found": 0.5, "count": 45}
+
+    def of_source(correct: int, gap: float) -> dict[str, Any]:
+        accuracy = {"accuracy": correct / COUNT, "correct": correct, "count": COUNT, "interval": [0.1, 0.6]}
+        holes = {"with_hole": 0.3 + gap, "without_hole": 0.3, "gap": gap, "interval": [gap - 0.1, gap + 0.1]}
+        holes |= {"pairs": 45}
+        return {"accuracy": accuracy, "against": None, "holes": holes}
+
+    judged = {}
+    for recipe in recipes:
+        sources = {"t": of_source(HITS[recipe][2], 0.0625), "f": of_source(HITS[recipe][2] - 2, 0.125)}
+        brief = {
+            name: {"accuracy": each["accuracy"]["accuracy"], "hole_leak": each["holes"]["gap"]}
+            for name, each in sources.items()
+        }
+        checkpoint = json.loads((root / f"runs/{recipe}/provenance.json").read_text())["checkpoint_sha256"]
+        seed = {"seed": 0, "checkpoint_sha256": checkpoint, "sources": brief}
+        judged[recipe] = {"checkpoint_sha256": checkpoint, "sources": sources, "seeds": [seed]}
+    sources = {
+        "t": {"kind": "tiled", "method": None, "images": COUNT, "found": found, "why": None},
+        "f": {"kind": "filled", "method": "telea", "images": COUNT, "found": found | {"share": 0.5}, "why": None},
+        "places": {"kind": "external", "method": None, "images": 0, "found": None, "why": "photos without objects"},
+    }
+    score = {"split": "val", "chance": 1 / 9, "photos": 45, "segmenter": "unet", "originals": found | {"share": 0.75}}
+    write_json(root / "scores/leak.json", score | {"sources": sources, "recipes": judged})
+    (root / "scores/leak.jpg").write_bytes(encode_jpeg(np.full((60, 80, 3), 200, np.uint8), 80))
 
 
 def write_digits(root: Path, hits: dict[str, tuple[int, int]] | None = None) -> None:
@@ -459,7 +491,7 @@ def test_metrics_are_flat_numbers_and_those_of_the_files() -> None:
     assert content["in9"]["dynamic"]["challenge_accuracy"] == 4 / 18
     assert content["in9"]["dynamic"]["worst_group_accuracy"] == 0.25
     # Of one seed nothing is added to what was there before there were seeds.
-    assert set(content) == {"in9", "segmentation", "saliency"}
+    assert set(content) == {"in9", "segmentation", "saliency", "leak"}
     assert set(content["in9"]["dynamic"]) == {*VARIANTS, "bg_gap", "challenge_accuracy", "worst_group_accuracy"}
     assert set(content["segmentation"]) == set(SEGMENTATION_SETS)
     expected = {"mean_iou": 0.8125, "mean_dice": 0.875, "misses": 1, "count": 18}
@@ -503,7 +535,7 @@ def test_a_second_run_writes_the_same_bytes() -> None:
     first = {path.name: path.read_bytes() for path in Path("report").iterdir()}
     run()
     assert {path.name: path.read_bytes() for path in Path("report").iterdir()} == first
-    tables = {"in9.csv", "history.csv", "p_sweep.csv", "corruptions.csv", "transfer.csv"}
+    tables = {"in9.csv", "history.csv", "p_sweep.csv", "corruptions.csv", "transfer.csv", "correlation.csv"}
     assert set(first) == {"index.html", "metrics.json"} | tables
 
 
@@ -524,9 +556,9 @@ def test_recipes_that_are_gone_are_not_shown() -> None:
 @pytest.mark.parametrize(
     ("path", "target"),
     [
-        ("scores/in9/dynamic.json", "evaluate@dynamic"),
-        ("scores/challenge/dynamic.json", "challenge@dynamic"),
-        ("scores/saliency/dynamic.json", "saliency@dynamic"),
+        ("scores/in9/dynamic.json", "evaluate"),
+        ("scores/challenge/dynamic.json", "challenge"),
+        ("scores/saliency/dynamic.json", "saliency"),
         ("scores/digits.json", "digits"),
         ("scores/digits.jpg", "digits"),
         ("scores/segmentation/coco.json", "evaluate_segmentation@coco"),
@@ -557,7 +589,7 @@ def test_a_broken_or_foreign_file_is_refused(project: Path) -> None:
     kept = challenge.read_text()
     challenge.write_text(kept.replace('"gallery"', '"other"'))
     path.write_text(whole)
-    with pytest.raises(InputError, match=r"lacks the gallery: run `dvc repro --force challenge@dynamic`"):
+    with pytest.raises(InputError, match=r"lacks the gallery: run `dvc repro --force challenge`"):
         read()
     challenge.write_text(kept)
     (project / "runs/original/history.csv").write_text("epoch,loss\n1,2\n")
@@ -774,7 +806,7 @@ def test_a_missing_broken_or_foreign_flow_is_refused(project: Path) -> None:
         run()
     edit_json(project / "runs/dynamic/provenance.json", checkpoint_sha256="e" * 64)
     path.write_text(whole)
-    with pytest.raises(InputError, match=r"different checkpoints .*saliency@dynamic flow`"):
+    with pytest.raises(InputError, match=r"different checkpoints .*saliency flow`"):
         run()
     path.unlink()
     with pytest.raises(InputError, match=r"scores/flow/dynamic.json is missing: run `dvc repro flow`"):

@@ -403,7 +403,7 @@ def test_files_that_do_not_belong_together_are_refused(project: Path) -> None:
     path = project / "scores/corruptions/dynamic.json"
     whole = json.loads(path.read_text())
     write_json(path, whole | {"checkpoint_sha256": "f" * 64})
-    with pytest.raises(InputError, match=r"different checkpoints .*corruptions f{12}.* saliency@dynamic corruptions`"):
+    with pytest.raises(InputError, match=r"different checkpoints .*corruptions f{12}.* saliency corruptions`"):
         run()
     write_json(path, whole | {"seeds": []})
     with pytest.raises(InputError, match=r"has scores of seeds none, expected 0 .*: run `dvc repro corruptions`"):

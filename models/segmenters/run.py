@@ -182,9 +182,10 @@ def _decoded_ahead(photos: ImageSet, settings: SegmentJob, size: int) -> Iterato
 
 def prompt_of(photo: Photo, classes: ClassList, settings: SegmentJob) -> tuple[str, ...]:
     """What a segmenter that asks by text looks for in a photo; nothing where the method asks for nothing."""
-    if settings.grounding_dino is None:
+    asking = settings.grounding_dino or settings.sam3
+    if asking is None:
         return ()
-    kind = settings.grounding_dino.prompts
+    kind = asking.prompts
     if kind == "synset":
         return synset_prompt(photo.wnid)
     # Of a list's classes some have wnids, as folders of a tree that are named by them, and some have none.

@@ -3,10 +3,11 @@
     python -m benchmarks.fill ../shared/data/imagenet_sample
 
 The folder holds photos in ILSVRC's layout and `masks/` beside it. Each row fills the same photos, as crops of 224 px
-and at their own size, one thread. OpenCV's straightforward way gives it the whole image. LaMa's is ForAug's: the mask
-blurred by PIL, the photo and it padded by mirroring, and the TorchScript program asked for one photo at a time; both
-have the same random weights in the real architecture, so that only speed can be told. Times are CPU seconds (user and
-system), so that other work on the machine counts for none of them; ways take turns photo by photo.
+and at their own size, one thread. OpenCV alone gets the whole image as it is, and lets what stood in a hole show in it.
+LaMa's other way is ForAug's: the mask blurred by PIL, the photo and it padded by mirroring, and the TorchScript program
+asked for one photo at a time; both have the same random weights in the real architecture, so that only speed can be
+told. Times are CPU seconds (user and system), so that other work on the machine counts for none of them; ways take
+turns photo by photo.
 """
 
 import argparse
@@ -63,7 +64,7 @@ def _ways() -> dict[str, dict[str, Way]]:
         filler = OpenCvFiller(method, RADIUS)
         ways[method] = {
             "ours": lambda image, mask, filler=filler: filler.fill([image], [hole_of(mask, DILATE)]),
-            "OpenCV, whole image": lambda image, mask, flag=flag: cv2.inpaint(
+            "OpenCV alone (reads under the hole)": lambda image, mask, flag=flag: cv2.inpaint(
                 image, hole_of(mask, DILATE).view(np.uint8), RADIUS, flag
             ),
         }

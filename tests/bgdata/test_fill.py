@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFilter
+from pydantic import ValidationError
 
 from bgdata.compose.fill import Filler, Method, OpenCvFiller, continue_surroundings, hole_of
+from bgdata.compose.settings import FilledSettings
 from bgdata.errors import InputError
 from bgdata.transfer_sets.shifts import remove_objects
 
@@ -124,6 +126,15 @@ def test_the_transfer_fills_by_the_same_function_what_it_filled_before() -> None
         rim = cv2.dilate(mask.view(np.uint8), disc).astype(bool)
         if not rim.all():
             np.testing.assert_array_equal(remove_objects(image, mask, "telea"), filled_whole(image, rim, "telea", 3))
+
+
+@pytest.mark.parametrize("dilate", [-1, 2.5, "other"])
+def test_settings_refuse_what_no_hole_can_be_dilated_by(dilate: object) -> None:
+    plain = {"kind": "filled", "method": "telea", "weights": None, "radius": 3.0, "at": "crop"}
+    rest = {"max_foreground": 0.8, "splits": ["train"]}
+    assert FilledSettings.model_validate({**plain, **rest, "dilate": 0}).dilate == 0
+    with pytest.raises(ValidationError, match="dilate"):
+        FilledSettings.model_validate({**plain, **rest, "dilate": dilate})
 
 
 @given(seed=st.integers(0, 10**6), dilate=st.integers(0, 12))

@@ -282,7 +282,7 @@ def test_where_backgrounds_come_from_reaches_what_reads_them(tmp_path: Path) -> 
         params["recipes"]["flow"]["background_from"] = "places"
 
     reached = changed(tmp_path, edit) - changed(tmp_path, add_places)
-    assert reached == {"challenge", "flow", "train-flow", "report"}
+    assert reached == {"challenge", "flow", "recipe_backgrounds", "train-flow", "report"}
     assert resolved(tmp_path, edit)["flow"]["recipes"] == {"flow": "places"}
 
 

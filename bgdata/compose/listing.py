@@ -40,7 +40,7 @@ def list_external(name: str, settings: ExternalSettings, classes: ClassList) -> 
         raise InputError(f"{place}.folder is {settings.folder}, and there is no such folder: name one with photos")
     labels: dict[str, int | None] = {}
     for label, below in _places(place, settings, classes):
-        if not (home / below).is_dir():
+        if PurePosixPath(below).is_absolute() or not (home / below).is_dir():
             raise InputError(f"{place}.classes names the sub-folder {below}, which {home} does not have: correct it")
         for path in walk_files(home, PurePosixPath(below), IMAGE_ENDINGS):
             if labels.setdefault(path.as_posix(), label) != label:

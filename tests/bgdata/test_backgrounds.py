@@ -346,6 +346,7 @@ def test_a_changed_folder_has_another_digest(tmp_path: Path) -> None:
             {"cat": ["a"]},
             r"p.classes names 'cat', which is none of the classes in9",
         ),
+        (["a/1.jpg", "a/2.jpg"], {"dog": ["/tmp"]}, r"names the sub-folder /tmp, which .* does not have"),
         (["a/1.jpg", "a/2.jpg"], {"dog": ["b"]}, r"names the sub-folder b, which .* does not have: correct it"),
         (
             ["a/1.jpg", "a/2.jpg"],

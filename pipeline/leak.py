@@ -21,10 +21,10 @@ from models.evaluation.leak_sheet import leak_sheet
 from models.evaluation.leak_sources import Found, Leaks, describe_sources, look_for_objects, open_leaks, removers_of
 from models.segmenters.factory import Means, build_segmenter
 from models.segmenters.settings import SegmentJob
-from pipeline._arguments import check_file
 from pipeline._judging import (
     add_any_model_arguments,
     birth,
+    check_door,
     data_classes,
     open_data,
     read_model,
@@ -41,13 +41,10 @@ _SETS = ("original", FG_MASK)
 
 def main(arguments: argparse.Namespace) -> None:
     """Judge the recipes, or any model."""
+    check_door(arguments)
     if arguments.data is None:
-        for name in ("checkpoint", "weights", "entry", "classes", "out"):
-            if getattr(arguments, name, None) is not None:
-                raise InputError(f"--{name} says nothing of recipes: give it with --data, or leave it out")
         judge_recipes()
     else:
-        check_file(arguments.out, argument="--out")
         judge_any(arguments)
 
 

@@ -56,8 +56,9 @@ def workspace(stage: str, *, settings: Any, inputs: Mapping[str, Path], outs: Ma
 
 
 def weights_manifests(*groups: str) -> dict[str, Path]:
-    """The manifests of fetched weights, as inputs of a workspace."""
-    return {f"weights/{group}": WEIGHTS / group / MANIFEST for group in groups}
+    """The manifests of the weights that were fetched, as inputs of a workspace."""
+    found = {f"weights/{group}": WEIGHTS / group / MANIFEST for group in groups}
+    return {name: path for name, path in found.items() if path.is_file()}
 
 
 def fingerprint(stage: str, settings: Any, inputs: Mapping[str, Path]) -> str:

@@ -7,7 +7,7 @@ from pydantic import Field
 from bgdata.masks.settings import CleanSettings, QualitySettings
 from bgdata.settings import Settings
 
-Method = Literal["given", "grabcut", "grounded_sam", "sam_boxes", "unet"]
+Method = Literal["given", "grabcut", "grabcut_fast", "grounded_sam", "sam_boxes", "unet"]
 # Names of sources of weights (bgdata.fetch.sources).
 DetectorName = Literal["groundingdino_swint_ogc", "groundingdino_swinb_cogcoor"]
 SamName = Literal["sam_vit_b", "sam_vit_l", "sam_vit_h"]
@@ -18,6 +18,13 @@ class GrabCutSettings(Settings):
     """`segment.grabcut`: the paper's box + GrabCut."""
 
     iterations: int = Field(ge=1, le=50)
+
+
+class GrabCutFastSettings(Settings):
+    """`segment.grabcut_fast`: GrabCut at half size, its edge at full size."""
+
+    iterations: int = Field(ge=2, le=50, description="cuts, the last one at full size")
+    band: int = Field(ge=2, le=500, description="how far from the edge the last cut reaches, in pixels of the photo")
 
 
 class GroundingDinoSettings(Settings):
@@ -59,10 +66,11 @@ class SegmentSettings(Settings):
     """`segment`."""
 
     method: Method = Field(
-        description="given: masks that came with the data; grabcut, sam_boxes: from the annotated box; grounded_sam: "
-        "from the class's name; unet: by a student trained on such masks"
+        description="given: masks that came with the data; grabcut, grabcut_fast, sam_boxes: from the annotated "
+        "box; grounded_sam: from the class's name; unet: by a student trained on such masks"
     )
     grabcut: GrabCutSettings
+    grabcut_fast: GrabCutFastSettings
     grounding_dino: GroundingDinoSettings
     sam: SamSettings
     unet: UNetStudentSettings
@@ -74,6 +82,7 @@ class SegmentSettings(Settings):
 SECTIONS: dict[Method, tuple[str, ...]] = {
     "given": (),
     "grabcut": ("grabcut",),
+    "grabcut_fast": ("grabcut_fast",),
     "grounded_sam": ("grounding_dino", "sam"),
     "sam_boxes": ("sam",),
     "unet": ("unet",),
@@ -85,6 +94,7 @@ class SegmentJob(Settings):
 
     method: Method
     grabcut: GrabCutSettings | None = None
+    grabcut_fast: GrabCutFastSettings | None = None
     grounding_dino: GroundingDinoSettings | None = None
     sam: SamSettings | None = None
     unet: UNetStudentSettings | None = None

@@ -1,0 +1,80 @@
+"""GrabCut at half size, its edge cut at full size."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, UInt8
+
+from bgdata.geometry import Box
+from models.segmenters.base import Photo, Segmentation
+from models.segmenters.colour_models import COLOURS, ColourModel, colour_features, relearn_both
+from models.segmenters.grabcut import is_foreground, segment_box, start_from_box
+
+
+@dataclass(frozen=True)
+class GrabCutFast:
+    """Box + GrabCut whose first cuts are made on every other pixel, and whose last one at full size near their edge.
+
+    Nearly all of GrabCut's time goes into the maximum flow. The start (k-means of all colours) is GrabCut's own, to the
+    bit, for the same seed. At half size there are a quarter of the pixels and half of the edge, so each pixel's colour
+    counts double; without that, smoothness swallows foregrounds. Every other pixel, not their mean, since smoothness is
+    measured in the contrast of neighbours. `band` is the reach of the last cut, in pixels of the photo; beyond it the
+    sides stay.
+
+    It is no exact GrabCut: benchmarks/README.md has its IoU with the exact one, beside that of the exact one with
+    itself under another seed. Source: Lombaert et al. 2005, "A multilevel banded graph cuts method"; the doubling is
+    our own.
+    """
+
+    iterations: int
+    band: int
+    seed: int
+    name: str = "grabcut_fast"
+
+    def segment(self, photos: Sequence[Photo]) -> list[Segmentation]:
+        """Segment each photo by itself; reasons: `no_box`, `box_too_small`, `no_background` (outside the box).
+
+        A photo with fewer than five of every other pixel on a side of the box's edge gets the exact GrabCut.
+        """
+        return [segment_box(photo, self._foreground) for photo in photos]
+
+    def _foreground(self, photo: Photo, box: Box) -> Bool[np.ndarray, "h w"]:
+        start = start_from_box(photo, box, seed=self.seed, iterations=0)
+        coarse = np.ascontiguousarray(start.image[::2, ::2])
+        labels = np.ascontiguousarray(start.labels[::2, ::2])
+        if min(np.count_nonzero(labels), np.count_nonzero(labels == cv2.GC_BGD)) < COLOURS:
+            return is_foreground(start_from_box(photo, box, seed=self.seed, iterations=self.iterations).labels)
+        features = colour_features(coarse)
+        models = ColourModel.from_opencv(start.background), ColourModel.from_opencv(start.foreground)
+        for _ in range(self.iterations - 1):
+            models = relearn_both(models, features, is_foreground(labels))
+            _cut(coarse, labels, [model.squared() for model in models])
+            if not is_foreground(labels).any():
+                return np.zeros(start.labels.shape, bool)
+        models = relearn_both(models, features, is_foreground(labels))
+        near_edge = _doubled(_banded(labels, self.band // 2), start.labels.shape)
+        near_edge[start.labels == cv2.GC_BGD] = cv2.GC_BGD
+        _cut(start.image, near_edge, models)
+        return is_foreground(near_edge)
+
+
+def _cut(image: UInt8[np.ndarray, "h w 3"], labels: UInt8[np.ndarray, "h w"], models: Sequence[ColourModel]) -> None:
+    """The minimum cut under the models of background and foreground; changes the probable labels in place."""
+    background, foreground = (model.to_opencv() for model in models)
+    cv2.grabCut(image, labels, None, background, foreground, 1, cv2.GC_EVAL_FREEZE_MODEL)
+
+
+def _banded(labels: UInt8[np.ndarray, "h w"], reach: int) -> UInt8[np.ndarray, "h w"]:
+    """The labels, certain where they are further than `reach` from the edge of the foreground."""
+    foreground = is_foreground(labels).view(np.uint8)
+    square = np.ones((2 * reach + 1,) * 2, np.uint8)
+    banded = np.where(foreground, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
+    banded[cv2.dilate(foreground, square) == 0] = cv2.GC_BGD
+    banded[cv2.erode(foreground, square) == 1] = cv2.GC_FGD
+    return banded
+
+
+def _doubled(labels: UInt8[np.ndarray, "h w"], size: tuple[int, int]) -> UInt8[np.ndarray, "y x"]:
+    return labels.repeat(2, 0).repeat(2, 1)[: size[0], : size[1]]

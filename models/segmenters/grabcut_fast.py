@@ -10,7 +10,10 @@ from jaxtyping import Bool, UInt8
 from bgdata.geometry import Box
 from models.segmenters.base import Photo, Segmentation
 from models.segmenters.colour_models import COLOURS, ColourModel, colour_features, relearn_both
-from models.segmenters.grabcut import is_foreground, segment_box, start_from_box
+from models.segmenters.grabcut import Cut, is_foreground, segment_box, start_from_box
+
+# Of the box, at half size; masks that fill less of it are usually rejected (segment.quality.min_box_share).
+_LEAST_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,7 @@ class GrabCutFast:
     bit, for the same seed. At half size there are a quarter of the pixels and half of the edge, so each pixel's colour
     counts double; without that, smoothness swallows foregrounds. Every other pixel, not their mean, since smoothness is
     measured in the contrast of neighbours. `band` is the reach of the last cut, in pixels of the photo; beyond it the
-    sides stay.
+    sides stay. Where a foreground vanishes at half size, the photo gets the exact GrabCut: it may not vanish there.
 
     It is no exact GrabCut: benchmarks/README.md has its IoU with the exact one, beside that of the exact one with
     itself under another seed. Source: Lombaert et al. 2005, "A multilevel banded graph cuts method"; the doubling is
@@ -34,25 +37,29 @@ class GrabCutFast:
     name: str = "grabcut_fast"
 
     def segment(self, photos: Sequence[Photo]) -> list[Segmentation]:
-        """Segment each photo by itself; reasons: `no_box`, `box_too_small`, `no_background` (outside the box).
-
-        A photo with fewer than five of every other pixel on a side of the box's edge gets the exact GrabCut.
-        """
+        """Segment each photo by itself; reasons: `no_box`, `box_too_small`, `no_background` (outside the box)."""
         return [segment_box(photo, self._foreground) for photo in photos]
 
     def _foreground(self, photo: Photo, box: Box) -> Bool[np.ndarray, "h w"]:
-        start = start_from_box(photo, box, seed=self.seed, iterations=0)
+        found = self._by_halves(start_from_box(photo, box, seed=self.seed, iterations=0))
+        if found is None:
+            found = is_foreground(start_from_box(photo, box, seed=self.seed, iterations=self.iterations).labels)
+        return found
+
+    def _by_halves(self, start: Cut) -> Bool[np.ndarray, "h w"] | None:
+        """The foreground; None where half size has too few pixels, or leaves too little of the box."""
         coarse = np.ascontiguousarray(start.image[::2, ::2])
         labels = np.ascontiguousarray(start.labels[::2, ::2])
-        if min(np.count_nonzero(labels), np.count_nonzero(labels == cv2.GC_BGD)) < COLOURS:
-            return is_foreground(start_from_box(photo, box, seed=self.seed, iterations=self.iterations).labels)
+        in_box = np.count_nonzero(labels)
+        if min(in_box, labels.size - in_box) < COLOURS:
+            return None
         features = colour_features(coarse)
         models = ColourModel.from_opencv(start.background), ColourModel.from_opencv(start.foreground)
         for _ in range(self.iterations - 1):
             models = relearn_both(models, features, is_foreground(labels))
             _cut(coarse, labels, [model.squared() for model in models])
-            if not is_foreground(labels).any():
-                return np.zeros(start.labels.shape, bool)
+            if np.count_nonzero(is_foreground(labels)) < _LEAST_SHARE * in_box:
+                return None
         models = relearn_both(models, features, is_foreground(labels))
         near_edge = _doubled(_banded(labels, self.band // 2), start.labels.shape)
         near_edge[start.labels == cv2.GC_BGD] = cv2.GC_BGD

@@ -1,5 +1,6 @@
 """GrabCut at half size: as the exact one where there is an edge, and its models of colour against OpenCV's."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import cv2
@@ -74,6 +75,10 @@ def test_it_depends_on_the_photo_and_the_seed_alone() -> None:
     alone = [FAST.segment([one])[0] for one in reversed(photos)][::-1]
     for one, other in zip(together, alone, strict=True):
         np.testing.assert_array_equal(one.mask, other.mask)
+    with ThreadPoolExecutor(3) as threads:
+        apart = [answer for (answer,) in threads.map(lambda one: FAST.segment([one]), photos)]
+    for one, other in zip(together, apart, strict=True):
+        np.testing.assert_array_equal(one.mask, other.mask)
     reseeded = GrabCutFast(iterations=5, band=16, seed=1).segment(photos)
     assert any((one.mask != other.mask).any() for one, other in zip(together, reseeded, strict=True))
 
@@ -111,6 +116,17 @@ def test_a_box_too_small_for_half_size_gets_the_exact_one() -> None:
     image, _ = draw_object(np.random.default_rng(2))
     small = photo(image, Box(148, 128, 152, 132))
     np.testing.assert_array_equal(FAST.segment([small])[0].mask, EXACT.segment([small])[0].mask)
+
+
+def test_a_foreground_that_vanishes_at_half_size_gets_the_exact_one() -> None:
+    """A few thin hairs within the box: all else in it looks like what is around it."""
+    rng = np.random.default_rng(3)
+    image = rng.normal(120, 12, (120, 160, 3)).clip(0, 255).astype(np.uint8)
+    image[30:90, 60:100:13] = 235
+    hairs = photo(image, Box(30, 20, 130, 100))
+    start = start_from_box(hairs, hairs.box, seed=0, iterations=0)
+    assert FAST._by_halves(start) is None
+    np.testing.assert_array_equal(FAST.segment([hairs])[0].mask, EXACT.segment([hairs])[0].mask)
 
 
 def test_the_models_of_colour_are_those_that_opencv_learns() -> None:

@@ -70,7 +70,8 @@ class GrabCutFast:
 def _cut(image: UInt8[np.ndarray, "h w 3"], labels: UInt8[np.ndarray, "h w"], models: Sequence[ColourModel]) -> None:
     """The minimum cut under the models of background and foreground; changes the probable labels in place."""
     background, foreground = (model.to_opencv() for model in models)
-    cv2.grabCut(image, labels, None, background, foreground, 1, cv2.GC_EVAL_FREEZE_MODEL)
+    unread = (0, 0, 0, 0)  # the rectangle: the labels say where
+    cv2.grabCut(image, labels, unread, background, foreground, 1, cv2.GC_EVAL_FREEZE_MODEL)
 
 
 def _banded(labels: UInt8[np.ndarray, "h w"], reach: int) -> UInt8[np.ndarray, "h w"]:

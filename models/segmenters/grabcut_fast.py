@@ -26,9 +26,9 @@ class GrabCutFast:
     measured in the contrast of neighbours. `band` is the reach of the last cut, in pixels of the photo; beyond it the
     sides stay. Where a foreground vanishes at half size, the photo gets the exact GrabCut: it may not vanish there.
 
-    It is no exact GrabCut: benchmarks/README.md has its IoU with the exact one, beside that of the exact one with
-    itself under another seed. Source: Lombaert et al. 2005, "A multilevel banded graph cuts method"; the doubling is
-    our own.
+    It is no exact GrabCut: on 177 photos its mean IoU with the exact one was 0.967, that of the exact one with itself
+    under another seed 0.971 (`python -m benchmarks.grabcut`). Source: Lombaert et al. 2005, "A multilevel
+    banded graph cuts method"; the doubling is our own.
     """
 
     iterations: int

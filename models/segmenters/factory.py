@@ -9,6 +9,7 @@ from bgdata.shards import ImageSet
 from models.segmenters.base import Segmenter
 from models.segmenters.given import GivenMasks
 from models.segmenters.grabcut import GrabCut
+from models.segmenters.grabcut_fast import GrabCutFast
 from models.segmenters.settings import SECTIONS, Method, SegmentJob
 
 # These run in one process, on one device; the others in as many processes as there are cores.
@@ -55,6 +56,12 @@ def _grabcut(settings: SegmentJob, seed: int, _: ImageSet | None, __: Means) -> 
     return GrabCut(iterations=settings.grabcut.iterations, seed=seed)
 
 
+def _grabcut_fast(settings: SegmentJob, seed: int, _: ImageSet | None, __: Means) -> Segmenter:
+    fast = settings.grabcut_fast
+    assert fast, "checked by build_segmenter"
+    return GrabCutFast(iterations=fast.iterations, band=fast.band, seed=seed)
+
+
 def _grounded_sam(settings: SegmentJob, _: int, __: ImageSet | None, means: Means) -> Segmenter:
     from models.segmenters.grounded_sam import load_grounded_sam
 
@@ -89,6 +96,7 @@ def _unet(settings: SegmentJob, _: int, __: ImageSet | None, means: Means) -> Se
 _BUILDERS: dict[Method, Callable[[SegmentJob, int, ImageSet | None, Means], Segmenter]] = {
     "given": _given,
     "grabcut": _grabcut,
+    "grabcut_fast": _grabcut_fast,
     "grounded_sam": _grounded_sam,
     "sam_boxes": _sam_boxes,
     "sam3": _sam3,

@@ -7,7 +7,7 @@ from pydantic import Field
 from bgdata.masks.settings import CleanSettings, QualitySettings
 from bgdata.settings import Settings
 
-Method = Literal["given", "grabcut", "grounded_sam", "sam_boxes", "sam3", "unet"]
+Method = Literal["given", "grabcut", "grabcut_fast", "grounded_sam", "sam_boxes", "sam3", "unet"]
 # Names of sources of weights (bgdata.fetch.sources).
 MMDetectorName = Literal[
     "mm_grounding_dino_tiny_o365v1_goldg",
@@ -36,6 +36,13 @@ class GrabCutSettings(Settings):
     """`segment.grabcut`: the paper's box + GrabCut."""
 
     iterations: int = Field(ge=1, le=50)
+
+
+class GrabCutFastSettings(Settings):
+    """`segment.grabcut_fast`: GrabCut at half size, its edge at full size."""
+
+    iterations: int = Field(ge=2, le=50, description="cuts, the last one at full size")
+    band: int = Field(ge=2, le=500, description="how far from the edge the last cut reaches, in pixels of the photo")
 
 
 class GroundingDinoSettings(Settings):
@@ -92,10 +99,11 @@ class SegmentSettings(Settings):
     """`segment`."""
 
     method: Method = Field(
-        description="given: masks that came with the data; grabcut, sam_boxes: from the annotated box; grounded_sam, "
-        "sam3: from the class's name; unet: by a student trained on such masks"
+        description="given: masks that came with the data; grabcut, grabcut_fast, sam_boxes: from the annotated box; "
+        "grounded_sam, sam3: from the class's name; unet: by a student trained on such masks"
     )
     grabcut: GrabCutSettings
+    grabcut_fast: GrabCutFastSettings
     grounding_dino: GroundingDinoSettings
     sam: SamSettings
     sam3: Sam3Settings
@@ -108,6 +116,7 @@ class SegmentSettings(Settings):
 SECTIONS: dict[Method, tuple[str, ...]] = {
     "given": (),
     "grabcut": ("grabcut",),
+    "grabcut_fast": ("grabcut_fast",),
     "grounded_sam": ("grounding_dino", "sam"),
     "sam_boxes": ("sam",),
     "sam3": ("sam3",),
@@ -120,6 +129,7 @@ class SegmentJob(Settings):
 
     method: Method
     grabcut: GrabCutSettings | None = None
+    grabcut_fast: GrabCutFastSettings | None = None
     grounding_dino: GroundingDinoSettings | None = None
     sam: SamSettings | None = None
     sam3: Sam3Settings | None = None

@@ -8,7 +8,6 @@ from transformers import (
     BertTokenizer,
     CLIPTokenizer,
     GroundingDinoImageProcessor,
-    Sam2ImageProcessor,
     Sam3ImageProcessor,
 )
 

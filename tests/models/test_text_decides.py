@@ -1,4 +1,4 @@
-"""End to end with networks of transformers that have learned: of one image, each prompt gives its object's mask."""
+"""End to end with a SAM 3 that has learned: of one image, each prompt gives its object's mask."""
 
 from pathlib import Path
 
@@ -7,15 +7,10 @@ import pytest
 
 from bgdata.masks.metrics import iou
 from models.segmenters.base import Photo, Segmenter
-from models.segmenters.grounded_sam import GroundedSam
-from models.segmenters.mm_grounding_dino import MMGroundingDino
-from models.segmenters.sam import BoxMasks
 from models.segmenters.sam3 import Sam3, _read_tokenizer
-from models.segmenters.text_encoder import load_tokenizer
-from tests.models.tiny_networks import tiny_sam, write_bert
-from tests.models.tiny_training import PHRASES, SIDE, draw_scene, train_sam
-from tests.models.tiny_transformers import tiny_mm_grounding_dino, tiny_sam3, write_clip_vocabulary
-from tests.models.training_transformers import train_mm_grounding_dino, train_sam3
+from tests.models.tiny_training import PHRASES, draw_scene
+from tests.models.tiny_transformers import tiny_sam3, write_clip_vocabulary
+from tests.models.training_transformers import train_sam3
 
 pytestmark = pytest.mark.slow
 
@@ -31,18 +26,6 @@ def overlaps(segmenter: Segmenter, *, scenes: int = 20) -> tuple[list[float], li
         named += [iou(mask, truth) for mask, truth in zip(masks, scene.masks, strict=True)]
         other += [iou(mask, truth) for mask, truth in zip(masks, scene.masks[::-1], strict=True)]
     return named, other
-
-
-def test_mm_grounding_dino_and_sam(tmp_path: Path) -> None:
-    tokenizer = load_tokenizer(write_bert(tmp_path / "bert"))
-    network = train_mm_grounding_dino(tiny_mm_grounding_dino(queries=160), tokenizer)
-    detector = MMGroundingDino(
-        network, tokenizer, box_threshold=0.2, text_threshold=0.2, nms_iou=0.5, shorter=SIDE, longest=SIDE
-    )
-    masks = BoxMasks(train_sam(tiny_sam(side=SIDE, patch=12)), multimask=False)
-    named, other = overlaps(GroundedSam(detector, masks, keep="best", min_overlap=0.5))
-    assert np.mean(named) > 0.75
-    assert min(named) > 0.5 > 0.1 > max(other)
 
 
 def test_sam3(tmp_path: Path) -> None:

@@ -161,5 +161,7 @@ def _wanted_weights(params: Params) -> set[str]:
     wanted: set[str] = {params.segment.sam.model} if methods & {"grounded_sam", "sam_boxes"} else set()
     if "grounded_sam" in methods:
         wanted |= {params.segment.grounding_dino.model, BERT}
+    if "sam3" in methods:
+        wanted.add(params.segment.sam3.model)
     lama = [each for each in params.backgrounds.values() if each.kind == "filled" and each.method == "lama"]
     return wanted | ({"big_lama"} if any(each.weights is None for each in lama) else set())

@@ -2,9 +2,10 @@
 
 import argparse
 import json
+import os
 from pathlib import Path
 
-from bgdata.fetch.download import fetch_file
+from bgdata.fetch.gated import fetch_gated
 from bgdata.fetch.part import is_right
 from bgdata.fetch.sources import SOURCES, RemoteFile
 from bgdata.shards import MANIFEST, write_text_whole
@@ -37,7 +38,7 @@ def _fetch(file: RemoteFile, folder: Path, *, before: Path) -> None:
     if not (folder / file.name).exists() and known.is_file() and is_right(file, known):
         folder.mkdir(parents=True, exist_ok=True)
         link_file(known, folder / file.name)
-    fetch_file(file, folder, mirror=runtime()["mirror"])
+    fetch_gated(file, folder, gate=file.gate, token=os.environ.get("HF_TOKEN"), mirror=runtime()["mirror"])
 
 
 if __name__ == "__main__":

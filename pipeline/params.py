@@ -14,7 +14,7 @@ from bgdata.settings import Settings
 from bgdata.synthetic.settings import SyntheticSettings
 from models.digits.settings import DigitsSettings
 from models.evaluation.settings import ChallengeSettings, EvaluateSettings, LeakSettings, SaliencySettings
-from models.segmenters.settings import DetectorName, Method, SamName, SegmentSettings
+from models.segmenters.settings import DetectorName, Method, Sam3Name, SamName, SegmentSettings
 from models.training.settings import INIT, RecipeSettings, TrainSettings
 from models.transfer.settings import TransferSettings
 from models.unet.settings import UNetSettings
@@ -27,7 +27,7 @@ SEGMENTATION_SETS = ("coco", "voc", "davis")
 BERT = "bert_base_uncased"
 # Sources of weights, by the group that is fetched together: what one group's stages read does not rerun the other's.
 WEIGHTS: dict[str, tuple[str, ...]] = {
-    "segmenters": (*get_args(DetectorName), *get_args(SamName), BERT),
+    "segmenters": (*get_args(DetectorName), *get_args(SamName), *get_args(Sam3Name), BERT),
     "inpainting": ("big_lama",),
 }
 

@@ -36,9 +36,9 @@ def fetch_file(
 
     While unfinished it is `<name>.part`, from which a later call goes on; a file under its name that is not the right
     one is moved to `<name>.wrong`. `mirror` is a base URL (`https://host/x/` or `file:///mnt/weights/`) that replaces
-    all of the URL before the file's name. `headers` (a token) go to the URL's own host alone: neither to a mirror nor
-    along a redirect. `delays` are the waits in seconds between tries that brought nothing new; `timeout` is how long in
-    seconds a silent server is waited for.
+    all of the URL before the file's name, and before the folder that it lies `under`, if any. `headers` (a token) go
+    to the URL's own host alone: neither to a mirror nor along a redirect. `delays` are the waits in seconds between
+    tries that brought nothing new; `timeout` is how long in seconds a silent server is waited for.
 
     Raises InputError where the file cannot be had or is not the one expected; OSError where the disk is full.
     """
@@ -128,7 +128,7 @@ def _address(remote: RemoteFile, mirror: str | None) -> str:
             f"the mirror is no base URL (it begins {mirror[:8]!r}): write https://host/folder/, or "
             "file:///folder/ for a folder of this machine"
         )
-    return f"{mirror.rstrip('/')}/{remote.name}"
+    return "/".join(filter(None, (mirror.rstrip("/"), remote.under, remote.name)))
 
 
 def _checked(headers: Mapping[str, str]) -> dict[str, str]:

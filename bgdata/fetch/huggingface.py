@@ -17,17 +17,17 @@ from pyarrow import ArrowException, StructScalar, parquet, types
 from tqdm import tqdm
 
 from bgdata.errors import InputError
-from bgdata.fetch.download import fetch_file
-from bgdata.fetch.sources import RemoteFile
+from bgdata.fetch.gated import HUB, fetch_gated
+from bgdata.fetch.remote import Gate, RemoteFile
 from bgdata.ingest.ilsvrc import SOLUTION, IlsvrcTree
 from bgdata.prompts import imagenet_wnids
 from bgdata.shards import write_csv, write_text_whole
 
-HUB = "https://huggingface.co"
 DATASET = "datasets/ILSVRC/imagenet-1k"
 REVISION = "49e2ee26f3810fb5a7536bbf732a7b07389a47b5"
 LISTING = f"imagenet-1k-{REVISION[:8]}.json"
 NOTES = "fetched"
+_GATE = Gate("ImageNet's licence", DATASET)
 # Our split: its name in the shards' names.
 _SPLITS = {"val": "validation", "train": "train"}
 _NAME = re.compile(r"(?P<stem>(?P<wnid>n\d{8})_\d+|ILSVRC2012_val_\d{8})(_(?P<suffix>n\d{8}))?\.JPEG")
@@ -61,7 +61,7 @@ def fetch_imagenet(
     tree = IlsvrcTree(home=root / "ILSVRC", solution=root / SOLUTION, masks=None)
     for split in limits:
         (tree.photos / split).mkdir(parents=True, exist_ok=True)
-    library = _Library(hub, downloads, mirror, {"Authorization": f"Bearer {token.strip()}"} if token else {})
+    library = _Library(hub, downloads, mirror, token)
     shards = library.list_shards()
     for split, limit in limits.items():
         _fetch_split(tree, split, shards[split], library=library, wanted=wanted, limit=limit)
@@ -93,20 +93,11 @@ class _Library:
     hub: str
     downloads: Path
     mirror: str | None
-    headers: Mapping[str, str] = field(repr=False)
+    token: str | None = field(repr=False)
 
     def fetch(self, remote: RemoteFile) -> Path:
         """Put one file into `downloads`; a refusal says how to be let in."""
-        try:
-            return fetch_file(remote, self.downloads, mirror=self.mirror, headers=self.headers)
-        except InputError as error:
-            if self.mirror or "may not be read" not in str(error):
-                raise
-            token = "the token in HF_TOKEN was not accepted" if self.headers else "HF_TOKEN is not set"
-            raise InputError(
-                f"Hugging Face refuses {remote.url} ({token}): accept ImageNet's licence at {HUB}/{DATASET}, make a "
-                f"token with read access at {HUB}/settings/tokens, and set the variable HF_TOKEN to it"
-            ) from None
+        return fetch_gated(remote, self.downloads, gate=_GATE, token=self.token, mirror=self.mirror)
 
     def list_shards(self) -> dict[str, list[RemoteFile]]:
         """The shards of each split in their order, with size and hash, as the Hub's tree API lists them."""

@@ -1,24 +1,7 @@
 """Every remote file that the pipeline can ask for: one table, each entry with where its size and hash come from."""
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True)
-class RemoteFile:
-    """A file that somebody else publishes.
-
-    `name` is its name on disk; `size` is in bytes; `sha256` (or `md5` where the publisher gives only that) is in
-    lower-case hex; `confirmed` says where size and hash come from. None or "" is what could not be confirmed.
-    """
-
-    name: str
-    url: str
-    size: int | None = None
-    sha256: str | None = None
-    md5: str | None = None
-    licence: str = ""
-    confirmed: str = ""
-
+from bgdata.fetch.remote import RemoteFile as RemoteFile
+from bgdata.fetch.segmenter_weights import SEGMENTER_WEIGHTS
 
 # No machine that wrote this table had the network: sizes and hashes are those that the publisher's code or page names,
 # or that at least three unrelated public repositories have measured on the publisher's file and agree on.
@@ -45,6 +28,7 @@ _IMAGENET_C_CONFIRMED = (
 _TORCHVISION = "MD5: torchvision's data set of the name; the size was not found"
 
 SOURCES: dict[str, tuple[RemoteFile, ...]] = {
+    **SEGMENTER_WEIGHTS,
     "sam_vit_b": (
         RemoteFile(
             "sam_vit_b_01ec64.pth",

@@ -12,7 +12,7 @@ from models.segmenters.grabcut import GrabCut
 from models.segmenters.settings import SECTIONS, Method, SegmentJob
 
 # These run in one process, on one device; the others in as many processes as there are cores.
-NETWORKS: tuple[Method, ...] = ("grounded_sam", "sam_boxes", "unet")
+NETWORKS: tuple[Method, ...] = ("grounded_sam", "sam_boxes", "sam3", "unet")
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,13 @@ def _sam_boxes(settings: SegmentJob, _: int, __: ImageSet | None, means: Means) 
     return load_sam_boxes(means.weights, settings.sam, device=means.device, batch=means.batch)
 
 
+def _sam3(settings: SegmentJob, _: int, __: ImageSet | None, means: Means) -> Segmenter:
+    from models.segmenters.sam3 import load_sam3
+
+    assert settings.sam3, "checked by build_segmenter"
+    return load_sam3(means.weights, settings.sam3, device=means.device, batch=means.batch)
+
+
 def _unet(settings: SegmentJob, _: int, __: ImageSet | None, means: Means) -> Segmenter:
     if settings.unet is None or settings.unet.checkpoint is None:
         raise InputError("segment.method is `unet`: set segment.unet.checkpoint to a copy of a runs/unet/model.pt")
@@ -84,5 +91,6 @@ _BUILDERS: dict[Method, Callable[[SegmentJob, int, ImageSet | None, Means], Segm
     "grabcut": _grabcut,
     "grounded_sam": _grounded_sam,
     "sam_boxes": _sam_boxes,
+    "sam3": _sam3,
     "unet": _unet,
 }

@@ -1,7 +1,6 @@
 """GroundingDINO: boxes from text. Its conventions (cxcywh, captions with dots, its own resizing) end in this file."""
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,23 +10,20 @@ import torchvision.transforms.functional as F  # noqa: N812  # the name that eve
 from jaxtyping import Float32, UInt8
 from PIL import Image
 from torch import Tensor
-from torchvision.ops import box_convert, nms
 
-from bgdata.errors import InputError
-from bgdata.prompts import plain_phrase
 from models.devices import resolve_device, resolve_precision
 from models.segmenters.base import Detection
 from models.segmenters.grounding_dino_network import CONFIGS, GroundingDINO, build_network, quietly
 from models.segmenters.pretrained import load_published
 from models.segmenters.settings import GroundingDinoSettings
+from models.segmenters.text_boxes import Thresholds, caption_of, choose_boxes, feature_places, find_phrases
+from models.segmenters.text_encoder import BERT
 
-BERT = "bert_base_uncased"
 # In the published checkpoints, and read by nothing: a part for training, and numbers that transformers counts anew.
 _UNNEEDED = ("label_enc.weight", "bert.embeddings.position_ids")
 # As in the package's `load_image`; ImageNet's statistics.
 _SHORTER, _LONGEST = 800, 1333
 _MEAN, _STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
-_LONGEST_CAPTION = 256  # tokens; the network cuts longer ones
 
 
 class GroundingDino:
@@ -47,7 +43,7 @@ class GroundingDino:
     ) -> None:
         self._network = network.eval()
         self._device = next(network.parameters()).device
-        self._thresholds = box_threshold, text_threshold, nms_iou
+        self._thresholds = Thresholds(box=box_threshold, text=text_threshold, nms_iou=nms_iou)
         self._precision = precision
         self._batch = batch
         self._sides = shorter, longest
@@ -84,46 +80,19 @@ class GroundingDino:
 
     def _detect_batch(self, images: Sequence[np.ndarray], prompts: Sequence[tuple[str, ...]]) -> list[list[Detection]]:
         captions = [caption_of(prompt) for prompt in prompts]
-        phrases = [self._find_phrases(prompt) for prompt in prompts]
+        phrases = [find_phrases(prompt, self._count_tokens) for prompt in prompts]
         pixels = torch.stack([prepare_image(image, *self._sides) for image in images]).to(self._device)
         with quietly(), torch.inference_mode(), _features_in(self._precision, self._network):
             answers = self._network(pixels, captions=captions)
         matches = answers["pred_logits"].sigmoid().cpu()  # b q t
         boxes = answers["pred_boxes"].cpu()  # b q 4, cxcywh as shares
-        return [self._choose(*answer) for answer in zip(matches, boxes, images, phrases, strict=True)]
-
-    def _choose(
-        self, matches: Tensor, boxes: Tensor, image: np.ndarray, phrases: Mapping[str, slice]
-    ) -> list[Detection]:
-        box_threshold, text_threshold, nms_iou = self._thresholds
-        scores = matches.max(1).values
-        above = scores > box_threshold
-        matches, scores = matches[above], scores[above]
-        height, width = image.shape[:2]
-        corners = box_convert(boxes[above] * torch.tensor([width, height, width, height]), "cxcywh", "xyxy")
         return [
-            Detection(
-                box=tuple(corners[query].tolist()),
-                phrase=", ".join(words for words, at in phrases.items() if (matches[query, at] > text_threshold).any()),
-                score=float(scores[query]),
-            )
-            for query in nms(corners, scores, nms_iou).tolist()
+            choose_boxes(found, corners, image.shape[:2], names, thresholds=self._thresholds)
+            for found, corners, image, names in zip(matches, boxes, images, phrases, strict=True)
         ]
 
-    def _find_phrases(self, prompt: tuple[str, ...]) -> dict[str, slice]:
-        """Where the tokens of each phrase, as it was asked for, lie; [CLS] and the dots belong to none."""
-        tokenizer = self._network.tokenizer
-        places, start = {}, 1
-        for phrase, name in plain_phrases(prompt).items():
-            end = start + len(tokenizer(phrase, add_special_tokens=False)["input_ids"])
-            places[name] = slice(start, end)
-            start = end + 1
-        if start >= _LONGEST_CAPTION:
-            raise InputError(
-                f"the prompt {caption_of(prompt)!r} has {start + 1} tokens, and GroundingDINO reads "
-                f"{_LONGEST_CAPTION}: ask for less at once"
-            )
-        return places
+    def _count_tokens(self, phrase: str) -> int:
+        return len(self._network.tokenizer(phrase, add_special_tokens=False)["input_ids"])
 
 
 @contextmanager
@@ -142,27 +111,6 @@ def _features_in(precision: torch.dtype, network: GroundingDINO) -> Iterator[Non
             del part.forward
 
 
-def plain_phrases(prompt: tuple[str, ...]) -> dict[str, str]:
-    """The phrases of a prompt as GroundingDINO can read them, each once, with what the prompt calls them.
-
-    Raises InputError for a prompt without phrases, or with one of which nothing is left.
-    """
-    if not prompt:
-        raise InputError("the prompt is empty, expected one or more phrases to look for")
-    phrases: dict[str, str] = {}
-    for name in prompt:
-        phrases.setdefault(plain_phrase(name), name.strip())
-    return phrases
-
-
-def caption_of(prompt: tuple[str, ...]) -> str:
-    """The caption that GroundingDINO reads: plain phrases, dots between; of `("Tench", "fish")` it is `tench . fish .`
-
-    Raises InputError as `plain_phrases` does.
-    """
-    return " . ".join(plain_phrases(prompt)) + " ."
-
-
 def resized_size(size: tuple[int, int], shorter: int = _SHORTER, longest: int = _LONGEST) -> tuple[int, int]:
     """The (height, width) that GroundingDINO sees: `shorter` on the shorter side, at most `longest` on the other.
 
@@ -175,11 +123,6 @@ def resized_size(size: tuple[int, int], shorter: int = _SHORTER, longest: int = 
         return height, width
     resized = (int(side * height / width), side) if width < height else (side, int(side * width / height))
     return max(resized[0], 1), max(resized[1], 1)
-
-
-def feature_places(size: tuple[int, int]) -> int:
-    """How many places the network sees in a resized image of `size`: its features lie 8, 16, 32 and 64 pixels apart."""
-    return sum(math.ceil(size[0] / stride) * math.ceil(size[1] / stride) for stride in (8, 16, 32, 64))
 
 
 def prepare_image(

@@ -181,9 +181,10 @@ def _decoded_ahead(photos: ImageSet, settings: SegmentJob, size: int) -> Iterato
 
 
 def _prompt(photo: Photo, photos: ImageSet, settings: SegmentJob) -> tuple[str, ...]:
-    if settings.grounding_dino is None:
+    asking = settings.grounding_dino or settings.sam3
+    if asking is None:
         return ()
-    kind = settings.grounding_dino.prompts
+    kind = asking.prompts
     if kind == "synset":
         return synset_prompt(photo.wnid)
     # Of a list's classes some have wnids, as folders of a tree that are named by them, and some have none.

@@ -5,25 +5,21 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32, UInt8
+from jaxtyping import Float32
 from segment_anything import sam_model_registry
 from segment_anything.modeling import Sam
 from segment_anything.utils.transforms import ResizeLongestSide
 from torch import Tensor
 
-from bgdata.geometry import Box
 from models.devices import resolve_device, resolve_precision
+from models.segmenters.box_masks import BOXES_AT_ONCE, Corners, MasksOfBoxes, best_of
 from models.segmenters.pretrained import load_published
 from models.segmenters.settings import SamSettings
 
 FILES = {"sam_vit_b": "sam_vit_b_01ec64.pth", "sam_vit_l": "sam_vit_l_0b3195.pth", "sam_vit_h": "sam_vit_h_4b8939.pth"}
-# Boxes decoded in one call: some 1.5 GB of memory.
-_BOXES_AT_ONCE = 32
-
-Corners = tuple[float, float, float, float] | Box
 
 
-class BoxMasks:
+class BoxMasks(MasksOfBoxes):
     """A built SAM: photos and boxes in, the union of each photo's masks out."""
 
     def __init__(
@@ -33,32 +29,15 @@ class BoxMasks:
         multimask: bool,
         precision: torch.dtype = torch.float32,
         batch: int = 1,
-        boxes_at_once: int = _BOXES_AT_ONCE,
+        boxes_at_once: int = BOXES_AT_ONCE,
     ) -> None:
+        super().__init__(sam.device, threshold=sam.mask_threshold, batch=batch, boxes_at_once=boxes_at_once)
         self._sam = sam.eval()
         self._multimask = multimask
         self._precision = precision
-        self._batch = batch
-        self._boxes_at_once = boxes_at_once
         self._resize = ResizeLongestSide(sam.image_encoder.img_size)
 
-    def segment(
-        self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]], boxes: Sequence[Sequence[Corners]]
-    ) -> list[tuple[Bool[np.ndarray, "_ _"], list[float]]]:
-        """For each RGB image the union of its boxes' masks, and the IoU that SAM predicts for each of them.
-
-        Boxes are xyxy in the image's pixels, at least one an image. Where SAM gives three masks a box, the one with the
-        best predicted IoU counts. Memory is bounded for any number of images and boxes.
-        """
-        answers = []
-        for start in range(0, len(images), self._batch):
-            batch = images[start : start + self._batch]
-            for place, features in enumerate(self._encode(batch), start):
-                answers.append(self._union(features, images[place], boxes[place]))
-        return answers
-
     def _encode(self, images: Sequence[np.ndarray]) -> Iterator[Float32[Tensor, "1 _ _ _"]]:
-        """Each image's features; float32 whatever the encoder computes in, as boxes are decoded in it."""
         resized = [self._resize.apply_image(image) for image in images]
         with (
             torch.inference_mode(),
@@ -68,22 +47,10 @@ class BoxMasks:
             features = self._sam.image_encoder(torch.stack([self._sam.preprocess(image) for image in on_device]))
         yield from features.float()[:, None]
 
-    def _union(self, features: Tensor, image: np.ndarray, boxes: Sequence[Corners]) -> tuple[np.ndarray, list[float]]:
-        size = (image.shape[0], image.shape[1])
-        union = torch.zeros(size, dtype=torch.bool, device=self._sam.device)
-        scores: list[float] = []
-        for start in range(0, len(boxes), self._boxes_at_once):
-            logits, predicted = self._decode(features, size, boxes[start : start + self._boxes_at_once])
-            scores += predicted.tolist()
-            for low in logits[:, None]:  # one by one: a mask at the photo's size can be large
-                union |= self._at_full_size(low, size) > self._sam.mask_threshold
-        return union.cpu().numpy(), scores
-
     @torch.inference_mode()
     def _decode(
         self, features: Tensor, size: tuple[int, int], boxes: Sequence[Corners]
     ) -> tuple[Float32[Tensor, "n 1 _ _"], Float32[Tensor, " n"]]:
-        """The best mask of each box, as logits at a quarter of the network's size, and its predicted IoU."""
         scaled = torch.as_tensor(self._resize.apply_boxes(np.array(boxes, float), size), dtype=torch.float32)
         sparse, dense = self._sam.prompt_encoder(points=None, boxes=scaled.to(features.device), masks=None)
         logits, predicted = self._sam.mask_decoder(
@@ -93,9 +60,7 @@ class BoxMasks:
             dense_prompt_embeddings=dense,
             multimask_output=self._multimask,
         )  # n m h w, n m
-        best = predicted.argmax(1)
-        each = torch.arange(len(best), device=best.device)
-        return logits[each, best][:, None], predicted[each, best]
+        return best_of(logits, predicted)
 
     @torch.inference_mode()
     def _at_full_size(self, logits: Float32[Tensor, "1 1 _ _"], size: tuple[int, int]) -> Float32[Tensor, "_ _"]:

@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Bool
 
 from models.segmenters.base import Photo, Segmentation
-from models.segmenters.sam import BoxMasks, load_box_masks
+from models.segmenters.box_masks import MasksOfBoxes
+from models.segmenters.parts import load_masks
 from models.segmenters.settings import SamSettings
 
 
@@ -16,7 +17,7 @@ from models.segmenters.settings import SamSettings
 class SamBoxes:
     """For data that have boxes, as ImageNet does: no text and no detector."""
 
-    masks: BoxMasks
+    masks: MasksOfBoxes
     name: str = "sam_boxes"
 
     def segment(self, photos: Sequence[Photo]) -> list[Segmentation]:
@@ -36,4 +37,4 @@ def load_sam_boxes(weights: Path, settings: SamSettings, *, device: str, batch: 
 
     Raises InputError where its file is missing, cut short or another network's.
     """
-    return SamBoxes(load_box_masks(weights, settings, device=device, batch=batch))
+    return SamBoxes(load_masks(weights, settings, device=device, batch=batch))

@@ -7,11 +7,29 @@ from pydantic import Field
 from bgdata.masks.settings import CleanSettings, QualitySettings
 from bgdata.settings import Settings
 
-Method = Literal["given", "grabcut", "grounded_sam", "sam_boxes", "unet"]
+Method = Literal["given", "grabcut", "grounded_sam", "sam_boxes", "sam3", "unet"]
 # Names of sources of weights (bgdata.fetch.sources).
-DetectorName = Literal["groundingdino_swint_ogc", "groundingdino_swinb_cogcoor"]
-SamName = Literal["sam_vit_b", "sam_vit_l", "sam_vit_h"]
+MMDetectorName = Literal[
+    "mm_grounding_dino_tiny_o365v1_goldg",
+    "mm_grounding_dino_tiny_o365v1_goldg_v3det",
+    "mm_grounding_dino_base_o365v1_goldg_v3det",
+    "mm_grounding_dino_base_all",
+    "mm_grounding_dino_large_o365v2_oiv6_goldg",
+    "mm_grounding_dino_large_all",
+]
+DetectorName = Literal["groundingdino_swint_ogc", "groundingdino_swinb_cogcoor", MMDetectorName]
+Sam2Name = Literal["sam2_1_hiera_tiny", "sam2_1_hiera_small", "sam2_1_hiera_base_plus", "sam2_1_hiera_large"]
+SamHQName = Literal["sam_hq_vit_b", "sam_hq_vit_l", "sam_hq_vit_h"]
+SamName = Literal["sam_vit_b", "sam_vit_l", "sam_vit_h", Sam2Name, SamHQName]
+Sam3Name = Literal["sam3"]
+Prompts = Literal["superclass", "synset", "hypernyms"]
+Keep = Literal["all", "best", "best_overlapping"]
 Precision = Literal["auto", "float32", "bfloat16"]
+PROMPTS = (
+    "superclass: `dog`; synset: its English name and its WordNet parent, `basset` and `hound`; hypernyms: `a basset, a "
+    "type of hound`, and the same with the next hypernym; without a wnid the class's name"
+)
+OVERLAP = "least IoU with the annotated box, for best_overlapping"
 
 
 class GrabCutSettings(Settings):
@@ -21,31 +39,46 @@ class GrabCutSettings(Settings):
 
 
 class GroundingDinoSettings(Settings):
-    """`segment.grounding_dino`: boxes from text.
+    """`segment.grounding_dino`: boxes from text, by GroundingDINO or MM-GroundingDINO.
 
     Source of the usual thresholds (0.35, 0.25): Liu et al. 2023, "Grounding DINO", the authors' demo.
     """
 
     model: DetectorName
-    prompts: Literal["superclass", "synset", "hypernyms"] = Field(
-        description="superclass: `dog`; synset: its English name and its WordNet parent, `basset` and `hound`; "
-        "hypernyms: `a basset, a type of hound`, and the same with the next hypernym; without a wnid the class's name"
-    )
+    prompts: Prompts = Field(description=PROMPTS)
     box_threshold: float = Field(ge=0, le=1, description="least score of a box: its best match with any token")
     text_threshold: float = Field(ge=0, le=1, description="least match of a token to be part of the box's phrase")
     nms_iou: float = Field(gt=0, le=1, description="of boxes that overlap more than this the best stays; 1: all")
-    keep: Literal["all", "best", "best_overlapping"] = Field(
+    keep: Keep = Field(
         description="which boxes become the mask: their union, the best, or the best that overlaps the annotated box"
     )
-    min_overlap: float = Field(ge=0, le=1, description="least IoU with the annotated box, for best_overlapping")
+    min_overlap: float = Field(ge=0, le=1, description=OVERLAP)
     precision: Precision = Field(description="auto: bfloat16 where the hardware computes in it")
 
 
 class SamSettings(Settings):
-    """`segment.sam`: masks from boxes."""
+    """`segment.sam`: masks from boxes, by SAM, SAM 2.1 or SAM-HQ."""
 
     model: SamName
     multimask: bool = Field(description="true: three masks a box, the one with the best predicted IoU; false: one")
+    precision: Precision = Field(description="of the image encoder; auto: bfloat16 where the hardware computes in it")
+
+
+class Sam3Settings(Settings):
+    """`segment.sam3`: masks from text in one network.
+
+    Source of the usual thresholds (0.3, 0.5): transformers 5.23.0, `post_process_instance_segmentation`.
+    """
+
+    model: Sam3Name
+    prompts: Prompts = Field(description=PROMPTS)
+    score_threshold: float = Field(ge=0, le=1, description="least score of an object; 0.3 is usual")
+    mask_threshold: float = Field(ge=0, le=1, description="least probability of a pixel of its mask; 0.5 is usual")
+    keep: Keep = Field(
+        description="which objects become the mask: their union, the best, or the best whose box overlaps the "
+        "annotated one"
+    )
+    min_overlap: float = Field(ge=0, le=1, description=OVERLAP)
     precision: Precision = Field(description="of the image encoder; auto: bfloat16 where the hardware computes in it")
 
 
@@ -59,12 +92,13 @@ class SegmentSettings(Settings):
     """`segment`."""
 
     method: Method = Field(
-        description="given: masks that came with the data; grabcut, sam_boxes: from the annotated box; grounded_sam: "
-        "from the class's name; unet: by a student trained on such masks"
+        description="given: masks that came with the data; grabcut, sam_boxes: from the annotated box; grounded_sam, "
+        "sam3: from the class's name; unet: by a student trained on such masks"
     )
     grabcut: GrabCutSettings
     grounding_dino: GroundingDinoSettings
     sam: SamSettings
+    sam3: Sam3Settings
     unet: UNetStudentSettings
     clean: CleanSettings
     quality: QualitySettings
@@ -76,6 +110,7 @@ SECTIONS: dict[Method, tuple[str, ...]] = {
     "grabcut": ("grabcut",),
     "grounded_sam": ("grounding_dino", "sam"),
     "sam_boxes": ("sam",),
+    "sam3": ("sam3",),
     "unet": ("unet",),
 }
 
@@ -87,6 +122,7 @@ class SegmentJob(Settings):
     grabcut: GrabCutSettings | None = None
     grounding_dino: GroundingDinoSettings | None = None
     sam: SamSettings | None = None
+    sam3: Sam3Settings | None = None
     unet: UNetStudentSettings | None = None
     clean: CleanSettings
     quality: QualitySettings

@@ -11,6 +11,8 @@ from transformers import BertConfig, BertModel, BertTokenizer
 
 from bgdata.errors import InputError
 
+# The folder of BERT's vocabulary among the weights.
+BERT = "bert_base_uncased"
 # Captions to remember: more than ImageNet has classes; some 25 KB each.
 _REMEMBERED = 2048
 # GroundingDINO parts a caption at these, and its checkpoints hold BERT with just these ids.

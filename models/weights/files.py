@@ -99,6 +99,11 @@ def describe_misfit(expected: Mapping[str, Tensor], state: Mapping[str, Tensor],
         "unexpected": list(state.keys() - expected.keys()),
         "wrong shape": [f"{key} {_shape(state[key])}, expected {_shape(expected[key])}" for key in wrong],
     }
+    return list_misfits(faults)
+
+
+def list_misfits(faults: Mapping[str, Collection[str]]) -> str:
+    """The keys of each fault that has any, the first few by name; or ""."""
     return "; ".join(f"{fault}: {_listing(keys)}" for fault, keys in faults.items() if keys)
 
 

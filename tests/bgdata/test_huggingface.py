@@ -257,7 +257,7 @@ def test_a_refusal_says_how_to_be_let_in_and_shows_no_token(
 
 
 def test_a_token_in_an_error_of_ours_is_not_shown() -> None:
-    library = huggingface._Library("hub", Path(), None, {"Authorization": f"Bearer {TOKEN}"})
+    library = huggingface._Library("hub", Path(), None, TOKEN)
     assert TOKEN not in repr(library)
 
 
@@ -291,10 +291,10 @@ def test_one_shard_is_on_disk_at_a_time(shared_shards: Path, tmp_path: Path, mon
 
     def watch(remote: Any, folder: Path, **options: Any) -> Path:
         held.append(len(list(folder.glob("*.parquet*"))) if folder.is_dir() else 0)
-        return fetch_file(remote, folder, **options)
+        return fetch_gated(remote, folder, **options)
 
-    fetch_file = huggingface.fetch_file
-    monkeypatch.setattr(huggingface, "fetch_file", watch)
+    fetch_gated = huggingface.fetch_gated
+    monkeypatch.setattr(huggingface, "fetch_gated", watch)
     fetch(tmp_path / "root", shared_shards, wnids=WNIDS)
     assert held == [0] * (1 + 2 + 3)
 

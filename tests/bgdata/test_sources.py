@@ -2,11 +2,14 @@
 
 import re
 from dataclasses import replace
+from typing import get_args
 from urllib.parse import urlsplit
 
 import pytest
 
+from bgdata.fetch.segmenter_weights import SEGMENTER_WEIGHTS
 from bgdata.fetch.sources import SOURCES, RemoteFile
+from models.segmenters.settings import DetectorName, Sam3Name, SamName
 
 FILES = [remote for files in SOURCES.values() for remote in files]
 WEIGHTS = [
@@ -14,6 +17,9 @@ WEIGHTS = [
     "groundingdino_swint_ogc",
     "groundingdino_swinb_cogcoor",
     "bert_base_uncased",
+    "sam2_1_hiera_tiny",
+    "sam2_1_hiera_small",
+    "sam3",
 ]
 
 
@@ -29,9 +35,28 @@ def test_an_entry_is_whole(remote: RemoteFile) -> None:
     assert remote.confirmed, "where size and hash come from, or why there are none"
 
 
+SAM2 = [f"sam2_1_hiera_{size}" for size in ("tiny", "small", "base_plus", "large")]
+
+
 @pytest.mark.parametrize("source", WEIGHTS)
 def test_weights_are_never_loaded_unchecked(source: str) -> None:
     assert all(remote.size and remote.sha256 for remote in SOURCES[source])
+
+
+def test_weights_that_transformers_runs_are_hashed_or_say_why_not() -> None:
+    for source, files in SEGMENTER_WEIGHTS.items():
+        assert {"config.json", "model.safetensors"} <= {remote.name for remote in files}
+        for remote in files:
+            assert remote.under == source
+            pinned = re.search("/resolve/[0-9a-f]{40}/", remote.url)
+            assert bool(pinned) == (source in SAM2 or source == "sam3")
+            assert bool(pinned) or remote.confirmed.startswith("no public repository was found")
+            assert remote.sha256 or remote.name == "config.json" or not pinned
+            assert (remote.gate is not None) == (source == "sam3")
+
+
+def test_every_segmenters_weights_have_a_source() -> None:
+    assert set(get_args(DetectorName)) | set(get_args(SamName)) | set(get_args(Sam3Name)) <= SOURCES.keys()
 
 
 def test_the_name_is_the_urls_so_that_a_mirror_of_the_publishers_files_serves() -> None:
@@ -41,7 +66,7 @@ def test_the_name_is_the_urls_so_that_a_mirror_of_the_publishers_files_serves() 
 
 def test_names_urls_and_hashes_are_unique() -> None:
     for values in (
-        [remote.name for remote in FILES],
+        [(remote.under, remote.name) for remote in FILES],
         [remote.url for remote in FILES],
         [remote.sha256 for remote in FILES if remote.sha256],
         [remote.md5 for remote in FILES if remote.md5],
@@ -50,7 +75,7 @@ def test_names_urls_and_hashes_are_unique() -> None:
 
 
 def test_what_changes_at_the_publisher_is_pinned_to_a_revision() -> None:
-    for source in ("bert_base_uncased", "imagenet_sample_images"):
+    for source in ("bert_base_uncased", "imagenet_sample_images", "sam3", *SAM2):
         assert all(re.search("/[0-9a-f]{40}[/.]", remote.url) for remote in SOURCES[source])
 
 

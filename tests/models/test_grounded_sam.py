@@ -14,9 +14,10 @@ from bgdata.errors import InputError
 from bgdata.geometry import Box
 from bgdata.masks.metrics import iou
 from models.segmenters.base import Detection, Photo, Segmenter
-from models.segmenters.grounded_sam import GroundedSam, box_iou, load_grounded_sam
+from models.segmenters.grounded_sam import GroundedSam, load_grounded_sam
 from models.segmenters.grounding_dino import GroundingDino, caption_of, prepare_image
 from models.segmenters.grounding_dino_network import quietly
+from models.segmenters.keeping import box_iou
 from models.segmenters.sam import BoxMasks
 from models.segmenters.sam_boxes import SamBoxes, load_sam_boxes
 from models.segmenters.settings import GroundingDinoSettings, SamSettings

@@ -137,6 +137,8 @@ def wanted(settings: dict[str, Any]) -> set[str]:
         ("sam_boxes", [], {"sam_vit_b"}),
         ("grounded_sam", [], {"sam_vit_b", "groundingdino_swint_ogc", "bert_base_uncased"}),
         ("given", ["grounded_sam"], {"sam_vit_b", "groundingdino_swint_ogc", "bert_base_uncased"}),
+        ("sam3", [], {"sam3"}),
+        ("given", ["sam3", "sam_boxes"], {"sam3", "sam_vit_b"}),
     ],
 )
 def test_weights_are_wanted_by_the_methods_in_use(

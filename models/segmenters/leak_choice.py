@@ -121,8 +121,8 @@ class LeakChoice:
 def leak_score(foreground: float, background: float, *, share: float, order: float, settings: ChooseSettings) -> float:
     """What speaks for a mask: higher is better, 0 at most.
 
-    `foreground`, `background`: P(class); `share`: of the photo, in [0, 1]; `order`: the candidate's place over their
-    number, in [0, 1). Source: ForAug, log P(class | foreground) + log(1 - P(class | background)) + 2 log(1 - |share - 0.1|)
+    `foreground`, `background`: P(class); `share`: of the photo; `order`: place over number of the candidates, below 1.
+    Source: ForAug, log P(class | foreground) + log(1 - P(class | background)) + 2 log(1 - |share - 0.1|)
     + 0.1 log(1 - place / candidates).
     """
     return (

@@ -95,7 +95,7 @@ class ChoosingClassifier(Settings):
     weights: str | None = Field(description="published ones by name; null: the best, or the checkpoint's")
     checkpoint: str | None = Field(description="a file: a copy of a runs/<recipe>/model.pt, or weights for arch")
     entry: str | None = Field(
-        description="FILE.py:FUNCTION that gives the network, of ImageNet's thousand unless `in9`"
+        description="module:function that gives the network; the checkpoint, if any, is given to it"
     )
     in9: bool = Field(description="an output a class of the list; false: ImageNet's thousand")
 

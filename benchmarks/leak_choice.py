@@ -44,6 +44,7 @@ class Remembered(nn.Module):
         self.again = False
 
     def forward(self, images: Tensor) -> Tensor:
+        """The logits of a batch."""
         if self.again:
             return self.known.pop(0)
         self.known.append(self.network(images))
@@ -70,7 +71,10 @@ def main() -> None:
     seconds = (time.process_time() - started) / len(photos)
     print(f"{len(photos)} photos, {arguments.levels} grey levels, {seconds:.2f} CPU s a photo of five masks\n")
     ious = [[iou(mask, truth) for mask in (truth, *_spoil(truth))] for _, truth in photos]
-    print("mean IoU with the truth: " + ", ".join(f"{n} {m:.2f}" for n, m in zip(SPOILT, np.mean(ious, 0)[1:], strict=True)))
+    print(
+        "mean IoU with the truth: "
+        + ", ".join(f"{n} {m:.2f}" for n, m in zip(SPOILT, np.mean(ious, 0)[1:], strict=True))
+    )
     for name, scores in found.items():
         _print_pairs(name, scores)
         _print_all(scores, ious)

@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
@@ -47,6 +47,18 @@ def map_tasks(function: Callable[[_Item], _Result], items: Sequence[_Item], *, w
             raise worker_was_killed() from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def read_ahead(read: Callable[[_Item], _Result], items: Sequence[_Item]) -> Iterator[_Result]:
+    """What `read` makes of each item, in their order; the next one is read in a thread while the last is worked on."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = None
+        for item in items:
+            last, coming = coming, pool.submit(read, item)
+            if last is not None:
+                yield last.result()
+        if coming is not None:
+            yield coming.result()
 
 
 def worker_processes(count: int) -> ProcessPoolExecutor:

@@ -11,6 +11,7 @@ from typing import Any
 
 from bgdata.class_files import read_class_csv
 from bgdata.classes import ClassList, check_same
+from bgdata.compose.background_classes import class_list_of
 from bgdata.compose.names import VARIANTS
 from bgdata.errors import InputError
 from bgdata.pixels import ImageSource
@@ -112,7 +113,7 @@ def data_classes(arguments: argparse.Namespace, sources: Mapping[str, ImageSourc
     Raises InputError where two sets have different lists, or another than that of `--classes`.
     """
     said = {} if arguments.classes is None else {f"--classes {arguments.classes}": read_class_csv(arguments.classes)}
-    return check_same(said | {str(source.folder): source.classes for source in sources.values()})
+    return check_same(said | {str(source.folder): class_list_of(source) for source in sources.values()})
 
 
 def read_model(

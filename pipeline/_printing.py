@@ -52,6 +52,19 @@ def _print_sensitivity(found: Mapping[str, Any]) -> None:
     print(f"{percent(background)} on the background; sigma {found['sigma']}, {found['trials']} trials)")
 
 
+def print_leak(score: Mapping[str, Any]) -> None:
+    """Print what the backgrounds of each source give away to one model."""
+    rows = []
+    for name, found in score["model_sources"].items():
+        accuracy, holes = found["accuracy"], found["holes"]
+        leak = ["", ""] if holes is None else [f"{100 * holes['gap']:+.1f}", interval(holes["interval"])]
+        cells = [percent(accuracy["accuracy"]), interval(accuracy["interval"]), str(accuracy["count"])]
+        rows.append([f"only_bg_{name}", *cells, *leak])
+    print_table(["backgrounds", "accuracy", "95 % interval", "images", "hole leak", "95 % interval"], rows)
+    print(f"\nchance is {percent(score['chance'])}; the less above it, the less of the object is left.")
+    print("Hole leak: points by which the object's class is named more often where its hole is, in another photo.")
+
+
 def print_challenge(score: Mapping[str, Any]) -> None:
     """Print a score of the challenge."""
     print_table(

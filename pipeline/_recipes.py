@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bgdata.classes import check_same, read_class_list
+from bgdata.compose.background_classes import class_list_of
 from bgdata.errors import InputError
 from bgdata.pixels import ImageSource
 from bgdata.shards import MANIFEST
@@ -28,7 +29,7 @@ def read_judged(checkpoint: Path, sources: Mapping[str, ImageSource]) -> tuple[J
     classifier, record = load_classifier(checkpoint)
     trained = read_class_list(record.get("class_list"), where=str(checkpoint))
     classes = check_same(
-        {str(checkpoint): trained} | {str(source.folder): source.classes for source in sources.values()}
+        {str(checkpoint): trained} | {str(source.folder): class_list_of(source) for source in sources.values()}
     )
     origin = {"checkpoint_sha256": file_sha256(checkpoint), "seed": record["seed"]}
     return judged_classifier(classifier, classes), origin

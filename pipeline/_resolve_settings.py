@@ -43,7 +43,7 @@ def resolve_settings(params: Params) -> dict[str, Any]:
         | {"transfer": judged_transfers(params.transfer)}
         | {"correlated": {name: each.model_dump() for name, each in params.correlated.items()}}
         | seed,
-        "flow": {"recipes": [name for name, recipe in params.recipes.items() if recipe.flow is not None]} | seed,
+        "flow": {"recipes": {name: each.background_from for name, each in params.recipes.items() if each.flow}} | seed,
     }
     wanted = _wanted_weights(params)
     resolved |= {f"weights-{group}": {"wanted": [*filter(wanted.__contains__, of)]} for group, of in WEIGHTS.items()}
@@ -73,11 +73,14 @@ def resolve_settings(params: Params) -> dict[str, Any]:
 
 
 def _check_named_classes(params: Params, classes: ClassList) -> None:
-    """Raise InputError with a line for each class that a recipe names and the list does not have."""
+    """Raise InputError with a line for each class that a recipe or a source names and the list does not have."""
+    named = {f"recipes.{name}.background": named_classes(recipe) for name, recipe in params.recipes.items()}
+    for name, source in params.backgrounds.items():
+        named[f"backgrounds.{name}.classes"] = [*((source.kind == "external" and source.classes) or ())]
     mistakes = [
-        f"  recipes.{name}.background: {unknown!r} is none of the classes {classes.describe()}"
-        for name, recipe in params.recipes.items()
-        for unknown in named_classes(recipe)
+        f"  {place}: {unknown!r} is none of the classes {classes.describe()}"
+        for place, found in named.items()
+        for unknown in found
         if unknown not in classes.names
     ]
     if mistakes:

@@ -9,17 +9,18 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from bgdata.compose.names import TILED
 from bgdata.sources import open_sources
 from models.classifiers.judged import Judged
 from models.devices import resolve_precision
 from models.evaluation.adversarial import choose_rated, gallery_score
 from models.evaluation.challenge import (
     ROUND,
-    SETS_READ,
     brief_score,
     challenge_score,
     judge_foregrounds,
     open_challenge,
+    sets_read,
     table_identity,
 )
 from pipeline._judging import (
@@ -54,8 +55,12 @@ def judge_all(only: str | None) -> None:
 
     Fooling rates and the gallery are the first's alone.
     """
-    settings, sources = read_settings("challenge"), open_sources(SETS, SETS_READ)
-    data, _ = open_challenge(sources, split=SPLIT, workers=runtime()["workers"], folder=pixel_cache())
+    settings = read_settings("challenge")
+    source = settings["background_from"]
+    sources = open_sources(SETS, sets_read(source))
+    data, _ = open_challenge(
+        sources, split=SPLIT, workers=runtime()["workers"], folder=pixel_cache(), background_from=source
+    )
     rated = choose_rated(data, settings["rated_per_class"], seed=settings["seed"])
 
     def judge_recipe(recipe: str, _: Path, scratch: Path) -> dict[str, Any]:
@@ -65,18 +70,25 @@ def judge_all(only: str | None) -> None:
                 return gallery_score(model, data, rated=rated, seed=settings["seed"], **run)
             return challenge_score(judge_foregrounds(model, data, **run), data)
 
-        return judge_seeds(recipe, sources, judge, brief_score)
+        score = judge_seeds(recipe, sources, judge, brief_score) | _source_record(source)
+        score["gallery"] |= _source_record(source)
+        return score
 
-    judge_recipes("challenge", judge_recipe, only=only, out=SCORES / "challenge", sets=SETS_READ)
+    judge_recipes("challenge", judge_recipe, only=only, out=SCORES / "challenge", sets=sets_read(source))
 
 
 def judge_any(arguments: argparse.Namespace, work: Path | None) -> None:
     """Judge, print, and write `--out`."""
     run = running(arguments)
-    sources = open_data(arguments, SETS_READ)
+    source = arguments.background_from
+    sources = open_data(arguments, sets_read(source))
     model, record = read_model(arguments, data_classes(arguments, sources), nine_only=arguments.nine_only)
     data, without_mask = open_challenge(
-        sources, split=arguments.split, workers=arguments.workers, folder=work and work / "images"
+        sources,
+        split=arguments.split,
+        workers=arguments.workers,
+        folder=work and work / "images",
+        background_from=source,
     )
     verdicts = judge_foregrounds(
         model,
@@ -90,9 +102,14 @@ def judge_any(arguments: argparse.Namespace, work: Path | None) -> None:
         **run,
     )
     score = birth(arguments, record, sources) | {"nine_only": arguments.nine_only, "photos_without_mask": without_mask}
-    score |= part_record(arguments) | challenge_score(verdicts, data, full=arguments.full)
+    score |= part_record(arguments) | _source_record(source) | challenge_score(verdicts, data, full=arguments.full)
     write_result(arguments.out, score)
     print_challenge(score)
+
+
+def _source_record(source: str) -> dict[str, str]:
+    """What a result says of backgrounds that are not the challenge's own."""
+    return {} if source == TILED else {"background_from": source}
 
 
 if __name__ == "__main__":
@@ -104,6 +121,12 @@ if __name__ == "__main__":
     parser.add_argument("--nine-only", action="store_true", help="choose among the outputs of the data's classes only")
     parser.add_argument(
         "--precision", default="auto", choices=("auto", "float32", "bfloat16"), help="of the fast passes"
+    )
+    parser.add_argument(
+        "--background-from",
+        default=TILED,
+        metavar="SOURCE",
+        help=f"{TILED}: only_bg_{TILED}, as the official challenge; else a source of our sets (only_bg_<source>)",
     )
     add_parts_arguments(parser)
     run_stage(main, parser)

@@ -11,7 +11,7 @@ from bgdata.sources import open_sources
 from models.classifiers.checkpoints import load_classifier
 from models.flow.diagnostics import diagnose, embed_swaps, open_flow
 from models.flow.picture import COLUMNS, LEGEND, sheet_rows
-from models.flow.swaps import SETS_READ, open_swaps
+from models.flow.swaps import open_swaps, sets_read
 from models.weights.files import file_sha256
 from pipeline._stage import RUNS, SCORES, SETS, read_settings, run_stage, runtime
 from pipeline._workspace import workspace
@@ -24,32 +24,35 @@ _FITTED = 32
 def main(_: argparse.Namespace) -> None:
     """Write scores/flow/<recipe>.json and <recipe>.jpg of each recipe with a flow, and which these are."""
     settings = read_settings("flow")
-    checkpoints = {recipe: RUNS / recipe / "model.pt" for recipe in settings["recipes"]}
+    behind: dict[str, str] = settings["recipes"]  # of each recipe the source of its backgrounds
+    checkpoints = {recipe: RUNS / recipe / "model.pt" for recipe in behind}
+    sets = dict.fromkeys(name for source in behind.values() for name in sets_read(source))
     with workspace(
         "flow",
         settings=settings,
-        inputs={name: SETS / name / MANIFEST for name in SETS_READ} | checkpoints,
+        inputs={name: SETS / name / MANIFEST for name in sets} | checkpoints,
         outs={"scores": SCORES / "flow"},
     ) as work:
         scores = work / "scores"
         scores.mkdir(exist_ok=True)
         for recipe, checkpoint in checkpoints.items():
             if not (scores / f"{recipe}.json").is_file():
-                _measure(recipe, checkpoint, scores, work, seed=settings["seed"])
+                _measure(recipe, checkpoint, scores, work, source=behind[recipe], seed=settings["seed"])
         write_text_whole(scores / MANIFEST, json.dumps({"recipes": list(checkpoints)}, indent=1) + "\n")
 
 
-def _measure(recipe: str, checkpoint: Path, scores: Path, work: Path, *, seed: int) -> None:
+def _measure(recipe: str, checkpoint: Path, scores: Path, work: Path, *, source: str, seed: int) -> None:
     classifier, record = load_classifier(checkpoint)
     backbone, head = open_flow(classifier)
     swaps = {
         split: open_swaps(
-            open_sources(SETS, SETS_READ),
+            open_sources(SETS, sets_read(source)),
             split=split,
             size=classifier.input_size,
             most=_FITTED * head.latents.shape[1] if split == "train" else None,
             folder=work / f"pixels-{classifier.input_size}",
             workers=runtime()["workers"],
+            background_from=source,
         )
         for split in ("train", "val")
     }

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, StringConstraints, model_validator
 
-from bgdata.compose.names import TILED
+from bgdata.compose.names import TILED, VARIANTS, background_set, correlated_set, mixed_sets, source_sets
 from bgdata.compose.settings import BackgroundSource, CorrelatedSettings, MixSettings, RenderSettings
 from bgdata.corrupt.settings import CorruptionSettings
 from bgdata.fetch.settings import HuggingFaceSettings
@@ -15,7 +15,7 @@ from bgdata.synthetic.settings import SyntheticSettings
 from models.digits.settings import DigitsSettings
 from models.evaluation.settings import ChallengeSettings, EvaluateSettings, LeakSettings, SaliencySettings
 from models.segmenters.settings import DetectorName, Method, Sam3Name, SamName, SegmentSettings
-from models.training.settings import INIT, RecipeSettings, TrainSettings
+from models.training.settings import INIT, SETS, RecipeSettings, TrainSettings, reads_backgrounds
 from models.transfer.settings import TransferSettings
 from models.unet.settings import UNetSettings
 
@@ -117,18 +117,37 @@ class Params(Settings):
         for name, recipe in self.recipes.items():
             if recipe.data in ("mixup", "cutmix") and recipe.data not in self.mix:
                 raise ValueError(f"recipes.{name}.data is {recipe.data}, but mix.{recipe.data} is not there")
+            known = [*SETS, *self._further_sets("train")]
+            if recipe.data not in known:
+                raise ValueError(
+                    f"recipes.{name}.data is {recipe.data}: expected a set with train images, one of {', '.join(known)}"
+                )
         return self
+
+    def _further_sets(self, split: str) -> list[str]:
+        """The sets of `backgrounds` and `correlated` that hold images of a split."""
+        found: list[str] = []
+        for name, source in self.backgrounds.items():
+            unpaired = source.kind == "external" and source.classes is None
+            sets = (background_set(name), mixed_sets(name)["mixed_rand"]) if unpaired else source_sets(name)
+            found += sets if split in source.splits else ()
+        return [*found, *map(correlated_set, self.correlated)]
 
     @model_validator(mode="after")
     def _backgrounds_are_there(self) -> "Params":
-        if TILED in self.backgrounds:
-            raise ValueError(f"backgrounds.{TILED}: {TILED} is the tiled source, which render makes; take another name")
-        named = {f"recipes.{name}": recipe.background_from for name, recipe in self.recipes.items()}
-        named |= {f"correlated.{name}": each.background_from for name, each in self.correlated.items()}
-        for place, source in (named | {"challenge": self.challenge.background_from}).items():
+        for name in self.backgrounds:
+            if background_set(name) in VARIANTS:
+                raise ValueError(f"backgrounds.{name}: render makes {background_set(name)} itself; take another name")
+        # What takes backgrounds, from where, and of which split.
+        named = {f"recipes.{name}": (each.background_from, _splits_read(each)) for name, each in self.recipes.items()}
+        named |= {f"correlated.{name}": (each.background_from, ()) for name, each in self.correlated.items()}
+        for place, (source, splits) in (named | {"challenge": (self.challenge.background_from, ("val",))}).items():
             if source != TILED and source not in self.backgrounds:
                 known = ", ".join([f"{TILED} (tiled)", *self.backgrounds])
                 raise ValueError(f"{place}.background_from is {source!r}: expected one of {known}")
+            for split in splits:
+                if source != TILED and split not in self.backgrounds[source].splits:
+                    raise ValueError(f"{place} takes {split} backgrounds of {source}: add it to its splits")
         return self
 
     @model_validator(mode="after")
@@ -163,7 +182,14 @@ class Params(Settings):
         return self
 
     @model_validator(mode="after")
-    def _judged_unet_is_trained(self) -> "Params":
+    def _judged_unet_is_splits_read(self) -> "Params":
         if "unet" in self.evaluate_segmentation.methods and not self.unet.train:
             raise ValueError("evaluate_segmentation.methods names unet, but unet.train is false: set it to true")
         return self
+
+
+def _splits_read(recipe: RecipeSettings) -> tuple[str, ...]:
+    """The splits of which a recipe, or the measure of its flow, reads backgrounds alone."""
+    if recipe.flow is not None:
+        return "train", "val"
+    return ("train",) if reads_backgrounds(recipe) else ()

@@ -38,15 +38,16 @@ class Crops:
     reasons: list[str | None]
 
 
-def crop_photos(photos: Path, masks: Path, *, crop: CentreCrop, work: Path, workers: int) -> tuple[list[Row], Crops]:
-    """Decode and crop the photos that have a mask, in the masks' order, in parallel; returns their rows and crops.
-
-    Goes on after a kill.
+def crop_photos(
+    photos: Path, masks: Path, *, crop: CentreCrop, work: Path, workers: int, ids: Sequence[str] | None = None
+) -> tuple[list[Row], Crops]:
+    """Decode and crop photos, in parallel; returns their rows and crops: those of `ids`, or (None) all that have a
+    mask, in the masks' order. Goes on after a kill.
 
     Raises InputError where a mask's size is not its photo's.
     """
     with ImageSet(photos) as photo_set, ImageSet(masks) as mask_set:
-        mask_rows = mask_set.rows
+        mask_rows = mask_set.rows if ids is None else mask_set.by_id(ids)
         rows = photo_set.by_id(row.id for row in mask_rows)
     work.mkdir(parents=True, exist_ok=True)
     shape = (len(rows), crop.crop, crop.crop)

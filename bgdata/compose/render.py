@@ -13,7 +13,7 @@ from bgdata.compose.background import BackgroundChoice, tile_background
 from bgdata.compose.crops import Crops, crop_photos, open_crops
 from bgdata.compose.names import FG_MASK, MIXED, VARIANTS
 from bgdata.compose.paste import feathered
-from bgdata.compose.settings import RenderSettings
+from bgdata.compose.settings import RenderLooks, RenderSettings
 from bgdata.compose.variants import UNMIXED, Cutout, mixed
 from bgdata.errors import InputError
 from bgdata.geometry import Box, CentreCrop
@@ -36,13 +36,23 @@ COLUMNS = ("background", "background_label", "x0", "y0", "x1", "y1")
 
 
 @dataclass(frozen=True)
+class Chosen:
+    """Whose background was drawn: the photo's id, label (None: unknown) and position, and the box that is tiled."""
+
+    id: str
+    label: int | None
+    position: int
+    box: Box | None = None
+
+
+@dataclass(frozen=True)
 class PlannedPhoto:
     """One photo to render: its position among the crops, its box, and whose background each mixed variant takes."""
 
     row: Row
     position: int
     box: Box
-    backgrounds: dict[str, tuple[str, int, int, Box]]  # mixed variant: (id, label, position, box)
+    backgrounds: dict[str, Chosen]  # by mixed variant
 
 
 def render_sets(photos: Path, masks: Path, *, settings: RenderSettings, seed: int, work: Path, workers: int) -> None:
@@ -91,7 +101,7 @@ def plan_photos(
     plan = []
     for split in SPLITS:
         ids = {label: [rows[place].id for place in found] for (of, label), found in by_class.items() if of == split}
-        choices = _background_choices(BackgroundChoice(ids, classes), settings)
+        choices = background_choices(BackgroundChoice(ids, classes), settings)
         for place in sorted(place for (of, _), found in by_class.items() if of == split for place in found):
             plan.append(_plan_photo(rows[place], place, choices, places, crops.boxes, seed))  # noqa: PERF401
     if not plan:
@@ -102,7 +112,8 @@ def plan_photos(
 Choose = Callable[[str, int, np.random.Generator], tuple[str, int]]
 
 
-def _background_choices(choice: BackgroundChoice, settings: RenderSettings) -> dict[str, Choose]:
+def background_choices(choice: BackgroundChoice, settings: RenderLooks) -> dict[str, Choose]:
+    """How each mixed variant draws its backgrounds."""
     rand = choice.any_class if settings.mixed_rand_from == "any_class" else choice.other_class
     return dict(zip(MIXED, (choice.same_class, rand, choice.next_class), strict=True))
 
@@ -118,7 +129,7 @@ def _plan_photo(
     backgrounds = {}
     for variant, choose in choices.items():
         other, label = choose(row.id, row.label, image_generator(seed, row.id, variant))
-        backgrounds[variant] = (other, label, places[other], _present(boxes[places[other]]))
+        backgrounds[variant] = Chosen(other, label, places[other], _present(boxes[places[other]]))
     return PlannedPhoto(row, position, _present(boxes[position]), backgrounds)
 
 
@@ -157,21 +168,38 @@ def _render_shard(photos: Sequence[PlannedPhoto], shard: str, settings: RenderSe
 
 
 def _render_photo(photo: PlannedPhoto, crops: Crops, settings: RenderSettings) -> Iterator[tuple[str, Row, bytes]]:
+    cutout = cut_out(photo, crops, settings)
+    for variant, make in UNMIXED.items():
+        yield variant, rendered_row(photo, photo.row.id), encode_jpeg(make(cutout), settings.jpeg_quality)
+
+    def tiled(chosen: Chosen) -> np.ndarray:
+        return tile_background(np.asarray(crops.pixels[chosen.position]), _present(chosen.box))
+
+    yield from mixed_members(photo, cutout, tiled, settings)
+    yield FG_MASK, rendered_row(photo, photo.row.id, ending="png"), encode_mask(np.asarray(crops.masks[photo.position]))
+
+
+def cut_out(photo: PlannedPhoto, crops: Crops, settings: RenderLooks) -> Cutout:
+    """A photo of the plan with its foreground, hard or soft."""
     mask = np.asarray(crops.masks[photo.position])
     alpha = mask if settings.edge == "hard" else feathered(mask, settings.feather)
-    cutout = Cutout(np.asarray(crops.pixels[photo.position]), alpha, photo.box)
-    for variant, make in UNMIXED.items():
-        yield variant, _row(photo, photo.row.id), encode_jpeg(make(cutout), settings.jpeg_quality)
-    for variant, (other, label, position, box) in photo.backgrounds.items():
-        background = tile_background(np.asarray(crops.pixels[position]), box)
-        row = _row(photo, f"fg_{photo.row.id}_bg_{other}", background=other, background_label=label)
-        yield variant, row, encode_jpeg(mixed(cutout, background), settings.jpeg_quality)
-    yield FG_MASK, _row(photo, photo.row.id, ending="png"), encode_mask(mask)
+    return Cutout(np.asarray(crops.pixels[photo.position]), alpha, photo.box)
 
 
-def _row(
+def mixed_members(
+    photo: PlannedPhoto, cutout: Cutout, behind: Callable[[Chosen], np.ndarray], settings: RenderLooks
+) -> Iterator[tuple[str, Row, bytes]]:
+    """The photo's mixed variants, each with its row, by variant; `behind` reads the background that was chosen."""
+    for variant, chosen in photo.backgrounds.items():
+        label = "" if chosen.label is None else chosen.label
+        row = rendered_row(photo, f"fg_{photo.row.id}_bg_{chosen.id}", background=chosen.id, background_label=label)
+        yield variant, row, encode_jpeg(mixed(cutout, behind(chosen)), settings.jpeg_quality)
+
+
+def rendered_row(
     photo: PlannedPhoto, stem: str, *, ending: str = "JPEG", background: str = "", background_label: int | str = ""
 ) -> Row:
+    """The row of an image that was made of a photo."""
     box = {name: str(value) for name, value in zip(("x0", "y0", "x1", "y1"), photo.box, strict=True)}
     return Row(
         id=photo.row.id,

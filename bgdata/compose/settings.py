@@ -28,8 +28,8 @@ class PlacementSettings(Settings):
         return self
 
 
-class RenderSettings(Settings):
-    """`render`."""
+class RenderLooks(Settings):
+    """What rendered images look like, whatever is rendered: `render` without its choice of photos."""
 
     resize: int = Field(ge=16, description="shorter side before the crop, pixels")
     size: int = Field(ge=16, description="side of the centre crop, pixels")
@@ -43,14 +43,19 @@ class RenderSettings(Settings):
         description="whether mixed_rand may draw the same class"
     )
     placement: PlacementSettings = Field(description="of the foregrounds of the mixed variants")
-    per_class: PerClass
     images_per_shard: int = Field(ge=1)
 
     @model_validator(mode="after")
-    def _crop_fits(self) -> "RenderSettings":
+    def _crop_fits(self) -> "RenderLooks":
         if self.size > self.resize:
             raise ValueError(f"size {self.size} does not fit into resize {self.resize}")
         return self
+
+
+class RenderSettings(RenderLooks):
+    """`render`."""
+
+    per_class: PerClass
 
 
 class MixSettings(Settings):
@@ -90,6 +95,14 @@ class ExternalSettings(Settings):
 
 
 BackgroundSource = Annotated[FilledSettings | ExternalSettings, Field(discriminator="kind")]
+
+
+class BackgroundsJob(Settings):
+    """What one run of the backgrounds stage reads."""
+
+    source: BackgroundSource
+    render: RenderLooks
+    seed: int
 
 
 class CorrelatedSettings(Settings):

@@ -8,9 +8,7 @@ _AGREED = "measured alike by three or more unrelated public repositories, at thi
 # What such a config.json says is held against the architecture that is expected (models/segmenters/folders.py).
 _UNHASHED = "revision: many public repositories name it; no three unrelated ones name a hash of this file"
 _UNPINNED = "no public repository was found that names a revision or a hash"
-_SAM3 = Gate(
-    "SAM 3's licence (Meta's SAM License: each user acknowledges it, some uses are forbidden)", "facebook/sam3"
-)
+_SAM3 = Gate("SAM 3's licence (Meta's SAM License, which limits its use)", "facebook/sam3")
 
 # A file's name, size and SHA-256.
 _File = tuple[str, int | None, str | None]

@@ -49,7 +49,7 @@ def _remedy(reasons: Sequence[str | None], split: str, tree: PhotoTree) -> str:
     if "no_annotation" in reasons:
         return (
             "add ImageNet's XML files, or set ingest.filters.require_box to false, and segment.method to one that "
-            "needs no box (given, grounded_sam, unet)"
+            "needs no box (given, grounded_sam, sam3, unet)"
         )
     if any(reasons):
         return "add photos, or loosen ingest.filters"

@@ -89,9 +89,9 @@ def list_folder_tree(tree: FolderTree, *, share: ValShare, gone: Sequence[Path] 
     """
     labels = {name: label for label, name in enumerate(tree.classes.names)} | tree.classes.label_by_wnid
     boxes = _read_boxes(tree.home / BOXES)
-    masks = {path.with_suffix(""): path for path in _walk(tree.home, PurePosixPath(MASKS), MASK_ENDINGS)}
+    masks = {path.with_suffix(""): path for path in walk_files(tree.home, PurePosixPath(MASKS), MASK_ENDINGS)}
     lost = {path.relative_to(tree.home).as_posix() for path in gone if path.suffix.lower() in IMAGE_ENDINGS}
-    paths = [path for below in _places(tree) for path in _walk(tree.home, below, IMAGE_ENDINGS)]
+    paths = [path for below in _places(tree) for path in walk_files(tree.home, below, IMAGE_ENDINGS)]
     photos = {path.as_posix(): path for path in paths} | {
         path: PurePosixPath(path) for path in lost if not path.startswith(f"{MASKS}/")
     }
@@ -100,7 +100,7 @@ def list_folder_tree(tree: FolderTree, *, share: ValShare, gone: Sequence[Path] 
         of_class = parts.parts[1] if tree.is_split else parts.parts[0]
         if of_class not in labels:
             continue
-        image_id = _id(parts)
+        image_id = path_id(parts)
         split = SPLIT_OF[parts.parts[0]] if tree.is_split else share.split(image_id)
         mask = masks.get(PurePosixPath(MASKS) / parts.with_suffix(""))
         found.append(
@@ -143,7 +143,7 @@ def _places(tree: FolderTree) -> list[PurePosixPath]:
     ]
 
 
-def _walk(home: Path, below: PurePosixPath, endings: tuple[str, ...]) -> Iterator[PurePosixPath]:
+def walk_files(home: Path, below: PurePosixPath, endings: tuple[str, ...]) -> Iterator[PurePosixPath]:
     """The files below a folder, at any depth, as paths within `home`."""
     for path in sorted((home / below).rglob("*")):
         if path.suffix.lower() in endings and path.is_file():
@@ -152,7 +152,8 @@ def _walk(home: Path, below: PurePosixPath, endings: tuple[str, ...]) -> Iterato
                 yield within
 
 
-def _id(path: PurePosixPath) -> str:
+def path_id(path: PurePosixPath) -> str:
+    """The id of a photo by its path within its tree."""
     stem = _NO_ID.sub("-", path.stem).strip("-")[:_STEM]
     return f"{stem or 'photo'}-{hashlib.sha256(path.as_posix().encode()).hexdigest()[:_HASH]}"
 

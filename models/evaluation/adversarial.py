@@ -13,7 +13,7 @@ from jaxtyping import Bool, Int64
 
 from bgdata.randomness import seeded_order
 from models.classifiers.judged import Judged
-from models.evaluation.challenge import Verdicts, challenge_score, judge_foregrounds
+from models.evaluation.challenge import Verdicts, challenge_score, judge_foregrounds, known_label
 from models.evaluation.pairs import ChallengeData, Margins
 
 BACKGROUNDS = 3  # of each class
@@ -118,7 +118,7 @@ class AdversarialGallery:
         shown = [telling[order[rank % len(order)]]] if order else []
         return {
             "id": self._data.background_ids[place],
-            "label": label,
+            "label": known_label(label),
             "fooled": len(hit),
             "count": len(others),
             "fooling_rate": len(hit) / len(others) if len(others) else 0.0,

@@ -16,17 +16,20 @@ from jaxtyping import Bool, Int64
 from tqdm import tqdm
 
 from bgdata.classes import check_same
+from bgdata.compose.background_classes import UNKNOWN, class_list_of, labels_of_backgrounds
+from bgdata.compose.names import TILED, background_set
 from bgdata.errors import InputError
 from bgdata.pixels import ImageSource, load_packed_masks, load_pixels
 from models.classifiers.judged import Judged
 from models.classifiers.loading import state_sha256
-from models.evaluation.accuracy import classes_of, labels_of, summary_by_class, unique_ids
+from models.evaluation.accuracy import labels_of, summary_by_class, unique_ids
 from models.evaluation.order import BackgroundOrder, best_pairs
 from models.evaluation.pairs import DECIDING, ChallengeData, Margins
 from models.evaluation.statistics import wilson_interval
 from models.evaluation.table import DECIDED, ESTIMATED, UNTRIED, PairTable, open_table
 
-SETS_READ = ("original", "fg_mask", "only_bg_t")
+_FOREGROUNDS = ("original", "fg_mask")
+SETS_READ = (*_FOREGROUNDS, background_set(TILED))
 # Pairs in a round. A constant and no setting: the number of forward passes, which the score reports, must not depend
 # on the machine.
 ROUND = 128
@@ -50,10 +53,20 @@ class Verdicts:
     table: PairTable
 
 
+def sets_read(background_from: str) -> tuple[str, ...]:
+    """The sets that the challenge reads where its backgrounds come from a source; SETS_READ: from the tiled one."""
+    return (*_FOREGROUNDS, background_set(background_from))
+
+
 def open_challenge(
-    sources: Mapping[str, ImageSource], *, split: str, workers: int, folder: Path | None = None
+    sources: Mapping[str, ImageSource],
+    *,
+    split: str,
+    workers: int,
+    folder: Path | None = None,
+    background_from: str = TILED,
 ) -> tuple[ChallengeData, int]:
-    """All foregrounds (photos of `original` with an `fg_mask`) on all backgrounds (`only_bg_t`) of a split.
+    """All foregrounds (photos of `original` with an `fg_mask`) on all backgrounds (`only_bg_t` ...) of a split.
 
     Decoded once, into memory or, with a `folder`, into arrays mapped from it, a folder a set. Returned with them: how
     many photos have no mask, which the official evaluator leaves out as well.
@@ -61,8 +74,9 @@ def open_challenge(
     Raises InputError where a mask has no photo, a photo two images, or sets differ in their images' size or their
     lists of classes.
     """
-    originals, masks, behind = (sources[name] for name in SETS_READ)
-    class_list = classes_of((originals, masks, behind))
+    names = sets_read(background_from)
+    originals, masks, behind = (sources[name] for name in names)
+    class_list = check_same({str(source.folder): class_list_of(source) for source in (originals, masks, behind)})
     photo_rows, mask_rows, background_rows = (source.split(split) for source in (originals, masks, behind))
     photos = dict(zip(unique_ids(originals, photo_rows), photo_rows, strict=True))
     mask_ids, background_ids = unique_ids(masks, mask_rows), unique_ids(behind, background_rows)
@@ -75,8 +89,8 @@ def open_challenge(
     rows = [photos[row.id] for row in mask_rows]
     foregrounds = load_pixels(originals, rows, **_loading(folder, "original", workers))
     alpha = load_packed_masks(masks, mask_rows, **_loading(folder, "fg_mask", workers))[:]
-    backgrounds = load_pixels(behind, background_rows, **_loading(folder, "only_bg_t", workers))
-    sizes = {name: array.shape[1:3] for name, array in zip(SETS_READ, (foregrounds, alpha, backgrounds), strict=True)}
+    backgrounds = load_pixels(behind, background_rows, **_loading(folder, names[-1], workers))
+    sizes = {name: array.shape[1:3] for name, array in zip(names, (foregrounds, alpha, backgrounds), strict=True)}
     if len(set(sizes.values())) > 1:
         said = ", ".join(f"{name} {height}x{width}" for name, (height, width) in sizes.items())
         raise InputError(f"foregrounds, masks and backgrounds differ in size ({said}): give sets that belong together")
@@ -86,7 +100,7 @@ def open_challenge(
         labels=labels_of(rows),
         ids=tuple(mask_ids),
         backgrounds=backgrounds,
-        background_labels=labels_of(background_rows),
+        background_labels=labels_of_backgrounds(behind, background_rows),
         background_ids=tuple(background_ids),
         class_list=class_list,
     )
@@ -321,9 +335,19 @@ def _background_rates(
     of_others = (fooled & others).sum(0) / np.maximum(others.sum(0), 1)
     cells = zip(data.background_ids, data.background_labels, fooled.mean(0), of_others, strict=True)
     return [
-        {"id": name, "label": int(label), "fooling_rate": float(rate), "fooling_rate_other_classes": float(other)}
+        {
+            "id": name,
+            "label": known_label(label),
+            "fooling_rate": float(rate),
+            "fooling_rate_other_classes": float(other),
+        }
         for name, label, rate, other in cells
     ]
+
+
+def known_label(label: int | np.integer) -> int | None:
+    """A background's label as a score has it: null where it is unknown."""
+    return None if label == UNKNOWN else int(label)
 
 
 def _summary(vulnerable: Bool[np.ndarray, " n"]) -> dict[str, Any]:

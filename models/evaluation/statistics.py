@@ -35,6 +35,13 @@ def paired_gap(first: Bool[np.ndarray, " n"], second: Bool[np.ndarray, " n"], *,
     return {"gap": float(difference.mean()), "interval": [float(low), float(high)], "pairs": count}
 
 
+def mean_interval(values: Float[np.ndarray, " n"], *, seed: int = 0) -> list[float]:
+    """The 95 % bootstrap interval of a mean over photos. Source: Efron 1979, percentile interval."""
+    drawn = np.random.default_rng(seed).integers(0, len(values), (_RESAMPLES // 10, len(values)))
+    low, high = np.quantile(values[drawn].mean(1), [0.025, 0.975])
+    return [float(low), float(high)]
+
+
 def expected_calibration_error(confidence: Float[np.ndarray, " n"], correct: Bool[np.ndarray, " n"]) -> float:
     """The mean distance between confidence and accuracy over 15 equal bins of confidence, weighed by their counts.
 

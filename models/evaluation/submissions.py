@@ -98,6 +98,7 @@ class ChallengeResult(_Judged):
     backgrounds: Count
     foregrounds: tuple[Verdict, ...]
     nine_only: bool = False
+    background_from: Literal["t"] = Field(default="t", description="on other backgrounds it is another challenge")
     part: None = Field(default=None, description="a part of the foregrounds is no result")
 
 

@@ -10,6 +10,8 @@ import torch
 from jaxtyping import Bool, Int64, UInt8
 
 from bgdata.classes import ClassList, check_same
+from bgdata.compose.background_classes import class_list_of
+from bgdata.compose.names import TILED, background_set
 from bgdata.compose.paste import paste_foreground
 from bgdata.errors import InputError
 from bgdata.pixels import ImageSource, load_masks, load_pixels
@@ -18,7 +20,10 @@ from bgdata.shards import Row
 from models.evaluation.accuracy import labels_of
 from models.training.data import as_batch
 
-SETS_READ = ("original", "fg_mask", "only_bg_t")
+
+def sets_read(background_from: str) -> tuple[str, ...]:
+    """The sets that are read where the backgrounds come from a source."""
+    return ("original", "fg_mask", background_set(background_from))
 
 
 @dataclass(frozen=True)
@@ -53,16 +58,24 @@ class Swaps:
 
 
 def open_swaps(
-    sources: Mapping[str, ImageSource], *, split: str, size: int, most: int | None, folder: Path | None, workers: int
+    sources: Mapping[str, ImageSource],
+    *,
+    split: str,
+    size: int,
+    most: int | None,
+    folder: Path | None,
+    workers: int,
+    background_from: str = TILED,
 ) -> Swaps:
-    """The photos of a split that have a mask, and the backgrounds, decoded at `size` pixels.
+    """The photos of a split that have a mask, and the backgrounds of a source, decoded at `size` pixels.
 
     Of each every k-th, so that there are no more than `most` (None: all). In memory, or mapped from `folder`.
 
     Raises InputError where there are fewer than two photos or backgrounds, or the sets differ in their classes.
     """
-    classes = check_same({str(sources[name].folder): sources[name].classes for name in SETS_READ})
-    originals, masks, behind = (sources[name] for name in SETS_READ)
+    names = sets_read(background_from)
+    originals, masks, behind = (sources[name] for name in names)
+    classes = check_same({str(source.folder): class_list_of(source) for source in (originals, masks, behind)})
     masked = {row.id for row in masks.split(split)}
     rows = _thinned([row for row in originals.split(split) if row.id in masked], most)
     background_rows = _thinned(behind.split(split), most)
@@ -79,7 +92,7 @@ def open_swaps(
         labels_of(rows),
         load_pixels(originals, rows, **place("original")),
         load_masks(masks, masks.by_id(row.id for row in rows), **place("fg_mask")),
-        load_pixels(behind, background_rows, **place("only_bg_t")),
+        load_pixels(behind, background_rows, **place(names[-1])),
         np.array([index.get(row.id, -1) for row in rows], np.int64),
         classes,
     )

@@ -202,7 +202,7 @@ def _decoded_ahead(photos: ImageSet, settings: SegmentJob, size: int) -> Iterato
 
     def decode(rows: Sequence[Row]) -> list[Photo]:
         return [
-            replace(photo, prompt=_prompt(photo, photos, settings))
+            replace(photo, prompt=prompt_of(photo, photos.classes, settings))
             for photo in (read_photo(photos, row) for row in rows)
         ]
 
@@ -216,7 +216,8 @@ def _decoded_ahead(photos: ImageSet, settings: SegmentJob, size: int) -> Iterato
             yield coming.result()
 
 
-def _prompt(photo: Photo, photos: ImageSet, settings: SegmentJob) -> tuple[str, ...]:
+def prompt_of(photo: Photo, classes: ClassList, settings: SegmentJob) -> tuple[str, ...]:
+    """What a segmenter that asks by text looks for in a photo; nothing where the method asks for nothing."""
     asking = settings.grounding_dino or settings.sam3
     if asking is None:
         return ()
@@ -225,7 +226,7 @@ def _prompt(photo: Photo, photos: ImageSet, settings: SegmentJob) -> tuple[str, 
         return synset_prompt(photo.wnid)
     # Of a list's classes some have wnids, as folders of a tree that are named by them, and some have none.
     by_hypernyms = kind == "hypernyms" and photo.wnid
-    return hypernyms_prompt(photo.wnid) if by_hypernyms else class_prompt(photos.classes, photo.label)
+    return hypernyms_prompt(photo.wnid) if by_hypernyms else class_prompt(classes, photo.label)
 
 
 def _detection_cells(detection: Detection) -> dict[str, Any]:

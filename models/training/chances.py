@@ -6,6 +6,8 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from bgdata.classes import ClassList
+from bgdata.compose.background_classes import UNKNOWN
+from bgdata.errors import InputError
 from bgdata.randomness import seeded_order
 from models.training.data import Backgrounds, label_of
 from models.training.parts import Part, Predict
@@ -36,7 +38,13 @@ class AdaptiveChance(Chance):
         self.pixels = backgrounds.pixels
         order = np.array(seeded_order(seed, backgrounds.ids, "adaptive p"))
         self.samples = {}
-        for label in np.unique(backgrounds.labels):
+        known = backgrounds.labels[backgrounds.labels != UNKNOWN]
+        if not len(known):
+            raise InputError(
+                f"background.p: adaptive is the accuracy on backgrounds, and {backgrounds.name} knows no classes: "
+                "set a number, or take another background_from"
+            )
+        for label in np.unique(known):
             members = order[backgrounds.labels[order] == label]
             self.samples[int(label)] = np.sort(members[: int(np.ceil(_SAMPLED * len(members)))])
 

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from bgdata.classes import ClassList
+from bgdata.compose.background_classes import UNKNOWN
 from bgdata.errors import InputError
 from bgdata.randomness import image_generator
 from models.training.data import Backgrounds, label_of
@@ -20,7 +21,8 @@ Choice = Callable[
 class OtherPhotos:
     """The background of another photo, never the image's own; the class of an image decides what is likely.
 
-    The pools that an image draws from are the backgrounds of each class, and (the last) all of them.
+    The pools that an image draws from are the backgrounds of each class, and (the last) all of them, those of unknown
+    class among them.
 
     Raises InputError where images of a class that occurs have no such background, or `by` names an unknown class.
     """
@@ -28,12 +30,12 @@ class OtherPhotos:
     def __init__(self, backgrounds: Backgrounds, by: By, *, image_labels: Int64[np.ndarray, " n"]) -> None:
         self.labels, self.own = backgrounds.labels, backgrounds.own
         count = len(self.labels)
-        by_class = np.argsort(self.labels, kind="stable")
+        by_class = np.argsort(self.labels, kind="stable")[np.count_nonzero(self.labels == UNKNOWN) :]
         self.members = np.concatenate((by_class, np.arange(count)))
-        self.sizes = np.append(np.bincount(self.labels, minlength=len(backgrounds.classes)), count)
+        self.sizes = np.append(np.bincount(self.labels[by_class], minlength=len(backgrounds.classes)), count)
         self.starts = np.cumsum(self.sizes) - self.sizes
-        self.place = np.empty(count, np.int64)  # of each background among those of its class
-        self.place[by_class] = np.arange(count) - self.starts[self.labels[by_class]]
+        self.place = np.zeros(count, np.int64)  # of each background among those of its class
+        self.place[by_class] = np.arange(len(by_class)) - self.starts[self.labels[by_class]]
         self.everyone = len(backgrounds.classes)
         weights = pool_weights(by, self.sizes[: self.everyone], classes=backgrounds.classes)
         _check_pools(weights, self.sizes, np.unique(image_labels), backgrounds.classes)
@@ -80,7 +82,7 @@ class FewPhotos:
 
 
 class BatchMates:
-    """The tiled background of another photo of the batch: its photos pass their backgrounds round in a random circle.
+    """The background of another photo of the batch: its photos pass their backgrounds round in a random circle.
 
     To paste over the other photo itself, as is also done, would leave that photo's foreground in the picture; its
     background with the hole tiled shows none. A batch with one photo alone has nobody to take from, and keeps its own.
@@ -91,8 +93,8 @@ class BatchMates:
     def __init__(self, backgrounds: Backgrounds) -> None:
         if (missing := int((backgrounds.own < 0).sum())) > 0:
             raise InputError(
-                f"background.by: batch needs the background of every photo, and only_bg_t lacks {missing} of "
-                f"{len(backgrounds.own)}: render the sets again"
+                f"background.by: batch needs the background of every photo, and {backgrounds.name} lacks {missing} "
+                f"of {len(backgrounds.own)}: render the sets again, or take another background_from"
             )
         self.own = backgrounds.own
 
@@ -148,5 +150,5 @@ def _check_pools(
             raise InputError(
                 f"an image of class {classes.names[label]} should get the background of another photo of class "
                 f"{lacking[0] if lacking else 'any but its own'}, and there is none: raise render.per_class.train, or "
-                "change background.by"
+                "change background.by or background_from"
             )

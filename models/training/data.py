@@ -9,10 +9,11 @@ from jaxtyping import Bool, Float32, Int64, UInt8
 from torch import Tensor
 
 from bgdata.classes import ClassList
+from bgdata.compose.background_classes import UNKNOWN
 from bgdata.errors import InputError
 from bgdata.pixels import PackedMasks
 from bgdata.shards import Row
-from models.training.parts import UNKNOWN, Drawn
+from models.training.parts import Drawn
 
 # Classes that a sentence names at most.
 _LISTED = 20
@@ -45,10 +46,11 @@ class TrainingData:
 
 @dataclass(frozen=True)
 class Backgrounds:
-    """The tiled backgrounds (`only_bg_t`) of the photos, at rest.
+    """The backgrounds of a source (`only_bg_t` ...), at rest.
 
-    `labels` and `ids` are those of their photos, labels being places in `classes`. `own[i]` is where the background of
-    training image i's photo lies (-1: nowhere), which the image never gets.
+    `labels` and `ids` are those of their photos, labels being places in `classes` (UNKNOWN: nobody knows the class).
+    `own[i]` is where the background of training image i's photo lies (-1: nowhere), which the image never gets.
+    `name` is the set's.
     """
 
     pixels: UInt8[np.ndarray, "m s s 3"]
@@ -56,6 +58,7 @@ class Backgrounds:
     ids: Sequence[str]
     own: Int64[np.ndarray, " n"]
     classes: ClassList
+    name: str = "only_bg_t"
 
 
 def as_batch(pixels: UInt8[np.ndarray, "b s s 3"]) -> UInt8[Tensor, "b 3 s s"]:
@@ -84,10 +87,14 @@ def soft_labels(rows: Sequence[Row], count: int) -> Float32[Tensor, "n {count}"]
 
 def background_labels(rows: Sequence[Row]) -> Int64[np.ndarray, " n"]:
     """The class of each image's background: another photo's where one was pasted, else its own."""
-    known = (
-        UNKNOWN if "partner_label" in row.extra else row.extra.get("background_label") or row.label for row in rows
-    )
-    return np.array([int(label) for label in known], np.int64)
+    return np.array([_background_label(row) for row in rows], np.int64)
+
+
+def _background_label(row: Row) -> int:
+    if label := row.extra.get("background_label"):
+        return int(label)
+    is_unknown = "partner_label" in row.extra or row.extra.get("background")
+    return UNKNOWN if is_unknown else row.label
 
 
 def label_of(name: str, classes: ClassList, *, setting: str) -> int:

@@ -5,9 +5,10 @@ import torch.nn.functional as F  # noqa: N812  # the name that everyone knows it
 from jaxtyping import Float32, Float64, Int64
 from torch import Tensor
 
+from bgdata.compose.background_classes import UNKNOWN
 from models.training.distributed import average
 from models.training.losses import BaseLoss
-from models.training.parts import UNKNOWN, Batch
+from models.training.parts import Batch
 
 
 class GroupDRO(BaseLoss):

@@ -7,7 +7,8 @@ import torch
 from torch import Generator
 from torchvision.transforms import v2
 
-from models.training.parts import UNKNOWN, Batch, Mixer
+from bgdata.compose.background_classes import UNKNOWN
+from models.training.parts import Batch, Mixer
 from models.training.settings import MixerSettings
 
 _KINDS = {"mixup": v2.MixUp, "cutmix": v2.CutMix}

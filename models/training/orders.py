@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Int64
 from torch import Generator
 
+from bgdata.compose.background_classes import UNKNOWN
 from bgdata.errors import InputError
 from models.training.data import TrainingData
-from models.training.parts import UNKNOWN
 
 # Of an epoch's generator: indices into the data.
 Order = Callable[[Generator], Int64[np.ndarray, " n"]]

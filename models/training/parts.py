@@ -9,8 +9,6 @@ from torch import Generator, Tensor, nn
 
 from models.classifiers.classifier import Classifier
 
-# The class of each background, where nobody knows it (a mixed image).
-UNKNOWN = -1
 # The class of each image under the classifier as it is now, of uint8 images at rest.
 Predict = Callable[[UInt8[np.ndarray, "n s s 3"]], Int64[np.ndarray, " n"]]
 

@@ -7,6 +7,8 @@ from jaxtyping import Int64, UInt8
 from torch import nn
 
 from bgdata.classes import ClassList, check_same
+from bgdata.compose.background_classes import class_list_of
+from bgdata.compose.names import background_set
 from bgdata.pixels import load_packed_masks, load_pixels
 from bgdata.shards import ImageSet
 from models.evaluation.accuracy import labels_of
@@ -48,7 +50,7 @@ class Recipe:
 
 def sets_read(recipe: RecipeSettings) -> list[str]:
     """The sets that a recipe reads, `original` for its validation among them."""
-    needed = {"fg_mask": _needs_masks(recipe), "only_bg_t": reads_backgrounds(recipe)}
+    needed = {"fg_mask": _needs_masks(recipe), background_set(recipe.background_from): reads_backgrounds(recipe)}
     return sorted({"original", recipe.data} | {name for name, is_read in needed.items() if is_read})
 
 
@@ -60,7 +62,7 @@ def class_lists(recipe: RecipeSettings, stored: Stored) -> dict[str, ClassList]:
     lists = {}
     for name in sets_read(recipe):
         with ImageSet(stored.sets / name, rows=()) as images:
-            lists[str(images.folder)] = images.classes
+            lists[str(images.folder)] = class_list_of(images)
     return lists
 
 

@@ -3,11 +3,12 @@
 import re
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from bgdata.compose.settings import PlacementSettings
 from bgdata.settings import Settings
 
+# The sets that are always there; those of `backgrounds` and `correlated` come to them (`is_further_set`).
 SETS = (
     "original",
     "mixup",
@@ -21,11 +22,25 @@ SETS = (
     "only_bg_b",
     "in9l",
 )
-# Sets with one whole foreground an image, whose background can therefore be replaced.
+# Sets with one whole foreground an image, whose background can therefore be replaced; and all further mixed ones.
 REPLACEABLE = ("original", "mixed_same", "mixed_rand", "mixed_next", "only_fg")
 # The run that holds the weights from which recipes begin that follow no other.
 INIT = "init"
 
+
+def is_further_set(name: str) -> bool:
+    """Whether a name is one that a set of `backgrounds` or `correlated` can have."""
+    return re.fullmatch(r"(only_bg|mixed_same|mixed_rand|mixed_next|mixed_correlated)_[a-z0-9_]+", name) is not None
+
+
+def _known_data(name: str) -> str:
+    if name not in SETS and not is_further_set(name):
+        raise ValueError(f"{name!r} is wrong: it should be one of {', '.join(SETS)}, or a set of `backgrounds`")
+    return name
+
+
+# Of the sets that are there; the whole of params.yaml says which these are.
+DataName = Annotated[str, AfterValidator(_known_data)]
 Share = Annotated[float, Field(ge=0, le=1)]
 # Of the list of classes that the data have; who opens them checks it.
 ClassName = Annotated[str, StringConstraints(min_length=1)]
@@ -248,7 +263,7 @@ class RecipeSettings(Settings):
     """
 
     start: str = Field(pattern=r"^[a-z0-9_]+$", description="init (train.weights, or drawn), or another recipe's name")
-    data: Literal[SETS]  # type: ignore[valid-type]  # mypy wants the words spelled out; SETS keeps them in one place
+    data: DataName
     background_from: str = Field(
         default="t", description="which backgrounds its parts take: t (tiled), or a source of `backgrounds`"
     )
@@ -273,7 +288,7 @@ class RecipeSettings(Settings):
     def _has_a_foreground(self) -> "RecipeSettings":
         wanting = {"background": self.background, "penalty": self.penalty, "consistency": self.consistency}
         for name, part in (wanting | {"flow": self.flow}).items():
-            if part is not None and self.data not in REPLACEABLE:
+            if part is not None and not _is_replaceable(self.data):
                 raise ValueError(f"{name} needs data with a foreground ({', '.join(REPLACEABLE)}), not {self.data}")
         return self
 
@@ -299,6 +314,17 @@ class RecipeSettings(Settings):
         return self
 
 
+def reads_backgrounds(recipe: RecipeSettings) -> bool:
+    """Whether a recipe needs the backgrounds of its source alone."""
+    part = recipe.background
+    replaced = part is not None and (part.by != "blur" or part.p == "adaptive")
+    return replaced or recipe.consistency is not None or recipe.flow is not None
+
+
+def _is_replaceable(data: str) -> bool:
+    return data in REPLACEABLE or (is_further_set(data) and data.startswith("mixed_"))
+
+
 def named_classes(recipe: RecipeSettings) -> list[str]:
     """Every class that a recipe's `background.by` and `background.p` name, once, as they are first mentioned."""
     part = recipe.background
@@ -308,13 +334,6 @@ def named_classes(recipe: RecipeSettings) -> list[str]:
     if part is not None and isinstance(part.p, dict):
         named += part.p
     return list(dict.fromkeys(named))
-
-
-def reads_backgrounds(recipe: RecipeSettings) -> bool:
-    """Whether a recipe needs the photos' backgrounds."""
-    part = recipe.background
-    replaced = part is not None and (part.by != "blur" or part.p == "adaptive")
-    return replaced or recipe.consistency is not None or recipe.flow is not None
 
 
 class LoopSettings(Settings):

@@ -4,9 +4,10 @@ import numpy as np
 from jaxtyping import Int64
 
 from bgdata.classes import ClassList
+from bgdata.compose.background_classes import class_list_of, labels_of_backgrounds
+from bgdata.compose.names import background_set
 from bgdata.pixels import load_pixels
 from bgdata.shards import ImageSet
-from models.evaluation.accuracy import labels_of
 from models.training.backgrounds import Blur, Change, Replacement, Twins
 from models.training.chances import AdaptiveChance, fixed_chance
 from models.training.choices import BatchMates, Choice, FewPhotos, OtherPhotos
@@ -34,7 +35,7 @@ def open_treatment(
         ids = [row.id for row in images.split("train")]
     backgrounds = None
     if reads_backgrounds(recipe):
-        backgrounds = _open_backgrounds(stored, ids, size=size)
+        backgrounds = _open_backgrounds(recipe.background_from, stored, ids, size=size)
     treat = Treatment()
     if recipe.background is not None:
         treat = _open_change(recipe.background, backgrounds, ids, labels, classes=classes, seed=seed)
@@ -68,10 +69,12 @@ def _open_change(
     return Replacement(backgrounds, choose, chance)
 
 
-def _open_backgrounds(stored: Stored, ids: list[str], *, size: int) -> Backgrounds:
-    with ImageSet(stored.sets / "only_bg_t") as images:
+def _open_backgrounds(source: str, stored: Stored, ids: list[str], *, size: int) -> Backgrounds:
+    name = background_set(source)
+    with ImageSet(stored.sets / name) as images:
         rows = images.split("train")
-        pixels = load_pixels(images, rows, size=size, label="decode only_bg_t", **stored.decoding("only_bg_t"))
+        pixels = load_pixels(images, rows, size=size, label=f"decode {name}", **stored.decoding(name))
+        labels, classes = labels_of_backgrounds(images, rows), class_list_of(images)
     place = {row.id: index for index, row in enumerate(rows)}
     own = np.array([place.get(photo, -1) for photo in ids], np.int64)
-    return Backgrounds(pixels, labels_of(rows), [row.id for row in rows], own, images.classes)
+    return Backgrounds(pixels, labels, [row.id for row in rows], own, classes, name)

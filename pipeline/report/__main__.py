@@ -13,6 +13,7 @@ from pipeline.report.digits import read_digits
 from pipeline.report.gallery import read_gallery
 from pipeline.report.inventory import read_inventory
 from pipeline.report.leaderboard import read_leaderboard
+from pipeline.report.leak import leak_metrics, read_leak
 from pipeline.report.numbers import HISTORY_COLUMNS, IN9_COLUMNS, history_rows, in9_rows, metrics
 from pipeline.report.page import render_page
 from pipeline.report.reading import read_results
@@ -53,9 +54,10 @@ def main(_: argparse.Namespace) -> None:
     corruptions = read_corruption_view(SETS, CORRUPTED, results)
     transfer = read_transfer_view(SCORES, results)
     correlation = correlation_view(results, settings)
+    leak = read_leak(SCORES, results.provenance)
     board, digits = read_leaderboard(LEADERBOARD), read_digits(SCORES)
     REPORT.mkdir(parents=True, exist_ok=True)
-    write_text_whole(REPORT / "metrics.json", json.dumps(metrics(results), indent=1) + "\n")
+    write_text_whole(REPORT / "metrics.json", json.dumps(metrics(results) | leak_metrics(leak), indent=1) + "\n")
     write_csv(REPORT / "in9.csv", IN9_COLUMNS, in9_rows(results))
     write_csv(REPORT / "history.csv", HISTORY_COLUMNS, history_rows(results))
     write_csv(REPORT / "p_sweep.csv", SWEEP_COLUMNS, swept)
@@ -73,6 +75,7 @@ def main(_: argparse.Namespace) -> None:
         corruptions=corruptions,
         transfer=transfer,
         correlation=correlation,
+        leak=leak,
     )
     write_text_whole(REPORT / "index.html", page)
     print(f"report: {REPORT / 'index.html'}")

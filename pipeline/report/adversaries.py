@@ -8,13 +8,13 @@ from statistics import fmean
 from typing import Any
 
 from bgdata.classes import ClassList
-from bgdata.compose.names import FG_MASK
+from bgdata.compose.names import FG_MASK, TILED, background_set
 from bgdata.compose.paste import paste_foreground
 from bgdata.io import decode_image, decode_mask
 from bgdata.shards import ImageSet
 from pipeline.report.pictures import image_uri, photo_uri
 
-_BEHIND, _PHOTOS = "only_bg_t", "original"
+_PHOTOS = "original"
 SHOWN = 9  # classes whose backgrounds are shown
 
 
@@ -29,8 +29,9 @@ class Fooling:
 
     @property
     def class_name(self) -> str:
-        """Its class."""
-        return self.classes.names[self.record["label"]]
+        """Its class; of a background it may be unknown."""
+        label = self.record["label"]
+        return "unknown class" if label is None else self.classes.names[label]
 
     @property
     def example_class(self) -> str:
@@ -59,12 +60,14 @@ class Adversaries:
 
 
 def read_adversaries(sets: Path, record: Mapping[str, Any]) -> Adversaries:
-    """Draw what a challenge's `gallery` names, from the sets below `sets`.
+    """Draw what a challenge's `gallery` names, from the sets below `sets`; `background_from`, where it holds it, is
+    the source of its backgrounds.
 
     Raises InputError where a set lacks an image of it.
     """
     with ImageSet(sets / _PHOTOS, rows=()) as originals:
         classes = originals.classes
+    behind = background_set(record.get("background_from", TILED))
     rated = len({row["label"] for row in record["backgrounds"]}) + record.get("classes_left_out", 0)
     shown = worst_classes(record["backgrounds"])
     record = {
@@ -72,7 +75,7 @@ def read_adversaries(sets: Path, record: Mapping[str, Any]) -> Adversaries:
         **_apart(record["robust"], record["fragile"]),
     }
     rows = [row for kind in ("backgrounds", "robust", "fragile") for row in record[kind]]
-    composites = _composites(sets, [row["example"] for row in rows if row["example"] is not None])
+    composites = _composites(sets, behind, [row["example"] for row in rows if row["example"] is not None])
 
     def drawn(kind: str, folder: str) -> list[Fooling]:
         pictures = _read(sets / folder, [row["id"] for row in record[kind]])
@@ -81,7 +84,7 @@ def read_adversaries(sets: Path, record: Mapping[str, Any]) -> Adversaries:
             for row in record[kind]
         ]
 
-    backgrounds = drawn("backgrounds", _BEHIND)
+    backgrounds = drawn("backgrounds", behind)
     names = dict.fromkeys(one.class_name for one in backgrounds)
     return Adversaries(
         {name: [one for one in backgrounds if one.class_name == name] for name in names},
@@ -108,9 +111,9 @@ def _apart(robust: Sequence[Mapping[str, Any]], fragile: Sequence[Mapping[str, A
     }
 
 
-def _composites(sets: Path, examples: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], str]:
+def _composites(sets: Path, background_name: str, examples: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], str]:
     photos, masks = (_read(sets / name, [one["foreground"] for one in examples]) for name in (_PHOTOS, FG_MASK))
-    behind = _read(sets / _BEHIND, [one["background"] for one in examples])
+    behind = _read(sets / background_name, [one["background"] for one in examples])
 
     def composite(photo: str, background: str) -> str:
         mask = decode_mask(masks[photo])

@@ -18,6 +18,7 @@ from pipeline.report.digits import DigitResults
 from pipeline.report.gallery import Gallery
 from pipeline.report.inventory import Inventory, fewest
 from pipeline.report.leaderboard import Leaderboard
+from pipeline.report.leak import LeakView
 from pipeline.report.numbers import Results, metrics
 from pipeline.report.sweep import SweepChart
 from pipeline.report.table import ABSENT, COLUMNS, SENSITIVITY, percent, results_table, rounded, typeset
@@ -52,6 +53,7 @@ def render_page(
     corruptions: CorruptionView | None,
     transfer: TransferView | None,
     correlation: CorrelationView | None,
+    leak: LeakView,
 ) -> str:
     """The page as text; the same inputs give the same bytes.
 
@@ -75,6 +77,7 @@ def render_page(
             corruptions=corruptions,
             transfer=transfer,
             correlation=correlation,
+            leak=leak,
             numbers=NUMBERS,
             sensitivity=SENSITIVITY,
             best=best_by_column(results),

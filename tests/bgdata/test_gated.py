@@ -47,8 +47,8 @@ def test_a_refusal_is_one_sentence(server: HostileServer, tmp_path: Path, token:
     words = str(caught.value)
     assert TOKEN not in words
     assert words == (
-        f"Hugging Face refuses {remote.url} ({state}): accept SAM 3's licence (Meta's SAM License: each user "
-        "acknowledges it, some uses are forbidden) at https://huggingface.co/facebook/sam3, make a token with read "
+        f"Hugging Face refuses {remote.url} ({state}): accept SAM 3's licence (Meta's SAM License, which "
+        "limits its use) at https://huggingface.co/facebook/sam3, make a token with read "
         "access at https://huggingface.co/settings/tokens, and set the variable HF_TOKEN to it"
     )
 

@@ -16,7 +16,7 @@ from bgdata.labels import IN9
 from bgdata.shards import MANIFEST, ImageSet
 from models.classifiers.checkpoints import load_classifier, save_classifier
 from models.classifiers.classifier import build_classifier
-from models.flow.swaps import SETS_READ, open_swaps
+from models.flow.swaps import open_swaps, sets_read
 from models.training.chances import fixed_chance
 from models.training.choices import pool_weights
 from models.training.groups import GroupDRO
@@ -108,8 +108,8 @@ def test_sets_of_different_lists_are_not_trained_on_together(data: tuple[ClassLi
         open_recipe(recipe, SETTINGS, Stored(tmp_path / "sets", tmp_path / "pixels", 1), seed=3)
     how = {"split": "val", "size": 16, "most": None, "folder": None, "workers": 1}
     with pytest.raises(InputError, match=rf"has the classes {classes.name} .*, but .*only_bg_t has turned"):
-        open_swaps({name: ImageSet(tmp_path / "sets" / name) for name in SETS_READ}, **how)
-    assert open_swaps({name: ImageSet(sets / name) for name in SETS_READ}, **how).classes == classes
+        open_swaps({name: ImageSet(tmp_path / "sets" / name) for name in sets_read("t")}, **how)
+    assert open_swaps({name: ImageSet(sets / name) for name in sets_read("t")}, **how).classes == classes
 
 
 def test_parts_are_as_wide_as_the_list(data: tuple[ClassList, Path], tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from models.flow.density import coverage, gaussian_log_prob, normality, two_samp
 from models.flow.diagnostics import Z_COUNTS, diagnose, embed_swaps, open_flow
 from models.flow.network import FlowHead, vote
 from models.flow.picture import COLUMNS, LEGEND, sheet_rows
-from models.flow.swaps import SETS_READ, Swaps, open_swaps
+from models.flow.swaps import Swaps, open_swaps, sets_read
 from models.flow.train import Examples, fit_head, joint_loss
 from models.training.run import Run, Stored
 from models.training.settings import FlowSettings, NamedRecipe
@@ -274,7 +274,7 @@ def test_judges_take_it(sets: Path, run: tuple[Classifier, list[dict[str, Any]]]
     folded = fold_batch_norms(model.network)
     assert folded is not None
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
-    data, _ = open_challenge(open_sources(sets, SETS_READ), split="val", workers=1)
+    data, _ = open_challenge(open_sources(sets, sets_read("t")), split="val", workers=1)
     found = judge_foregrounds(model, data, device=CPU, eval_batch=16, precision=torch.bfloat16, full=True)
     fooled = found.table.fooled(found.rows)
     for row, label in enumerate(data.labels):
@@ -292,7 +292,7 @@ def labels_on_backgrounds(classifier: Classifier, data: Any, row: int) -> list[i
 
 @pytest.fixture(scope="module")
 def swaps(sets: Path) -> dict[str, Swaps]:
-    sources = open_sources(sets, SETS_READ)
+    sources = open_sources(sets, sets_read("t"))
     return {
         split: open_swaps(sources, split=split, size=32, most=None, folder=None, workers=1)
         for split in ("train", "val")

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from bgdata.compose.background_classes import UNKNOWN
 from models.training.groups import GroupDRO
 from models.training.losses import BaseLoss
-from models.training.parts import UNKNOWN, Batch
+from models.training.parts import Batch
 
 CLASSES = 3
 

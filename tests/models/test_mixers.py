@@ -1,8 +1,9 @@
 import pytest
 import torch
 
+from bgdata.compose.background_classes import UNKNOWN
 from models.training.mixers import open_mixer
-from models.training.parts import UNKNOWN, Batch
+from models.training.parts import Batch
 from models.training.settings import MixerSettings
 
 COUNT, SIDE = 6, 16

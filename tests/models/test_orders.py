@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from bgdata.compose.background_classes import UNKNOWN
 from bgdata.errors import InputError
 from models.training.data import TrainingData
 from models.training.orders import balanced, shuffled
-from models.training.parts import UNKNOWN
 
 LABELS = np.array([0] * 90 + [1] * 10)
 BACKGROUNDS = np.array([0] * 80 + [1] * 10 + [1] * 9 + [0])

@@ -61,19 +61,19 @@ def train_grounding_dino(network: nn.Module, *, steps: int = 150, seed: int = 0)
     quieten_text(network, 0.05)
     rng = np.random.default_rng(seed)
     captions = [caption_of((phrase,)) for phrase in PHRASES] * _PHOTOS
-    for step in _steps([value for value in network.parameters() if value.requires_grad], steps):
+    for step in optimised([value for value in network.parameters() if value.requires_grad], steps):
         scenes = [draw_scene(rng) for _ in range(_PHOTOS)]
         images = torch.stack([prepare_image(scene.image, SIDE, SIDE) for scene in scenes]).repeat_interleave(2, 0)
         with quietly():
             answers = network(images, captions=captions)
-        step(_detection_loss(answers, torch.cat([scene.boxes for scene in scenes]) / SIDE))
+        step(detection_loss(answers, torch.cat([scene.boxes for scene in scenes]) / SIDE))
     return network.eval()
 
 
 def train_sam(sam: Sam, *, steps: int = 200, seed: int = 1) -> Sam:
     """Both objects of a scene from boxes that are off by up to 30 % of their sides."""
     rng = np.random.default_rng(seed)
-    for step in _steps(list(sam.parameters()), steps):
+    for step in optimised(list(sam.parameters()), steps):
         scenes = [draw_scene(rng) for _ in range(_SAM_PHOTOS)]
         pixels = torch.stack([sam.preprocess(torch.from_numpy(scene.image).permute(2, 0, 1)) for scene in scenes])
         losses = [
@@ -89,7 +89,7 @@ def loosened(boxes: Tensor, rng: np.random.Generator) -> Tensor:
     return (boxes + torch.from_numpy(rng.uniform(-0.3, 0.3, boxes.shape)).float() * sides).clamp(0, SIDE)
 
 
-def _steps(parameters: list[Tensor], steps: int) -> Iterator[Callable[[Tensor], None]]:
+def optimised(parameters: list[Tensor], steps: int) -> Iterator[Callable[[Tensor], None]]:
     optimiser = torch.optim.AdamW(parameters, lr=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 1e-3, total_steps=steps, pct_start=0.2)
 
@@ -104,7 +104,7 @@ def _steps(parameters: list[Tensor], steps: int) -> Iterator[Callable[[Tensor], 
         yield step
 
 
-def _detection_loss(answers: dict[str, Tensor], targets: Tensor) -> Tensor:
+def detection_loss(answers: dict[str, Tensor], targets: Tensor) -> Tensor:
     boxes, logits = answers["pred_boxes"], answers["pred_logits"][..., : len(_WORDS)]
     centres = boxes[..., :2].detach()
     inside = ((centres > targets[:, None, :2]) & (centres < targets[:, None, 2:])).all(-1)  # b q

@@ -135,6 +135,8 @@ def tiny_sam3(*, side: int = 112, seed: int = 0) -> Sam3Model:
     text = {
         "model_type": "clip_text_model",
         "vocab_size": len(_clip_tokens()),
+        "bos_token_id": len(_clip_tokens()) - 2,
+        "eos_token_id": len(_clip_tokens()) - 1,
         "projection_dim": 16,
         "num_hidden_layers": 2,
         "max_position_embeddings": 32,

@@ -20,6 +20,7 @@ from models.classifiers.checkpoints import load_classifier
 from models.evaluation.corruptions import judge_corruptions
 from models.weights.files import file_sha256
 from pipeline import (
+    backgrounds,
     challenge,
     config,
     corrupt,
@@ -102,6 +103,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
             stage.main(argparse.Namespace())
         for name in ("photos", *SEGMENTATION_SETS):
             evaluate_segmentation.main(argparse.Namespace(set=name))
+        backgrounds.main(argparse.Namespace(source="f"))
         for method in MIXES:
             mix.main(argparse.Namespace(method=method))
         recipe_backgrounds.main(argparse.Namespace())

@@ -253,3 +253,98 @@ def test_a_list_that_is_no_file_is_told_what_lists_there_are(tmp_path: Path) -> 
 def test_folders_need_a_tree(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"classes: folders needs fetch\.source: folder"):
         resolved(tmp_path, lambda params: params["profiles"]["demo"].update(classes="folders"))
+
+
+PLACES = {"kind": "external", "folder": "/places", "classes": None, "val_share": 0.2, "splits": ["train", "val"]}
+DYNAMIC = {"start": "init", "data": "original", "background": {"by": "any_class", "p": 0.5}}
+
+
+def add_places(params: dict[str, Any], **changes: Any) -> None:
+    params["backgrounds"]["places"] = PLACES | changes
+
+
+def test_a_source_reaches_its_own_stage_and_the_leak_column(tmp_path: Path) -> None:
+    assert changed(tmp_path, add_places) == {"backgrounds-places", "leak"}
+
+    def dilate(params: dict[str, Any]) -> None:
+        params["backgrounds"]["f"]["dilate"] = 7
+
+    assert changed(tmp_path, dilate) == {"backgrounds-f", "leak"}
+    assert resolved(tmp_path)["backgrounds-f"]["render"].keys() == {
+        *("resize", "size", "jpeg_quality", "edge", "feather", "mixed_rand_from", "placement", "images_per_shard")
+    }
+
+
+def test_where_backgrounds_come_from_reaches_what_reads_them(tmp_path: Path) -> None:
+    def edit(params: dict[str, Any]) -> None:
+        add_places(params)
+        params["challenge"]["background_from"] = "places"
+        params["recipes"]["flow"]["background_from"] = "places"
+
+    reached = changed(tmp_path, edit) - changed(tmp_path, add_places)
+    assert reached == {"challenge", "flow", "train-flow", "report"}
+    assert resolved(tmp_path, edit)["flow"]["recipes"] == {"flow": "places"}
+
+
+@pytest.mark.parametrize("data", ["mixed_rand_places", "mixed_rand_f", "only_bg_f", "mixed_correlated_c95"])
+def test_recipes_train_on_the_sets_of_sources(tmp_path: Path, data: str) -> None:
+    def edit(params: dict[str, Any]) -> None:
+        add_places(params)
+        params["profiles"]["demo"]["backgrounds"]["f"]["splits"] = ["train", "val"]
+        params["profiles"]["sample"]["backgrounds"]["f"]["splits"] = ["train", "val"]
+        params["correlated"] = {"c95": {"correlation": 0.95, "partners": None, "background_from": "t"}}
+        background = {} if data == "only_bg_f" else {"background": DYNAMIC["background"], "background_from": "places"}
+        params["recipes"]["new"] = {"start": "init", "data": data} | background
+
+    assert resolved(tmp_path, edit)["train-new"]["recipe"]["data"] == data
+
+
+@pytest.mark.parametrize(
+    ("recipe", "words"),
+    [
+        (
+            {"data": "mixed_rand_g"},
+            r"recipes.new.data is mixed_rand_g: expected a set with train images, one of original, .*mixed_rand_places",
+        ),
+        # Of the demo's filled backgrounds there are those of val alone.
+        ({"data": "mixed_rand_f"}, r"recipes.new.data is mixed_rand_f: expected a set with train images"),
+        # Their classes are unknown.
+        ({"data": "mixed_same_places"}, r"recipes.new.data is mixed_same_places: expected a set with train images"),
+        ({"data": "mixed_correlated_c95"}, r"recipes.new.data is mixed_correlated_c95: expected a set with"),
+        (
+            {"data": "Mixed"},
+            r"recipes.new.data: 'Mixed' is wrong: it should be one of original, .* or a set of `ba",
+        ),
+        (DYNAMIC | {"data": "only_bg_places"}, r"background needs data with a foreground \(.*\), not only_bg_places"),
+        (DYNAMIC | {"background_from": "f"}, r"recipes.new takes train backgrounds of f: add it to its splits"),
+        (DYNAMIC | {"background_from": "g"}, r"new.background_from is 'g': expected one of t \(tiled\), f, places"),
+    ],
+)
+def test_sets_that_are_not_there_are_told_apart(tmp_path: Path, recipe: dict[str, Any], words: str) -> None:
+    def edit(params: dict[str, Any]) -> None:
+        add_places(params)
+        params["recipes"]["new"] = {"start": "init", "data": "original"} | recipe
+
+    with pytest.raises(InputError, match=words):
+        resolved(tmp_path, edit)
+
+
+def test_the_challenge_needs_val_backgrounds(tmp_path: Path) -> None:
+    def edit(params: dict[str, Any]) -> None:
+        add_places(params, splits=["train"])
+        params["challenge"]["background_from"] = "places"
+
+    with pytest.raises(InputError, match="challenge takes val backgrounds of places: add it to its splits"):
+        resolved(tmp_path, edit)
+
+
+@pytest.mark.parametrize("name", ["t", "b"])
+def test_no_source_takes_a_name_of_renders(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match=f"backgrounds.{name}: render makes only_bg_{name} itself; take another name"):
+        resolved(tmp_path, lambda params: params["backgrounds"].update({name: PLACES}))
+
+
+def test_a_source_may_name_classes_of_the_list_alone(tmp_path: Path) -> None:
+    words = r"\n  backgrounds.places.classes: 'dgo' is none of the classes in9"
+    with pytest.raises(InputError, match=words):
+        resolved(tmp_path, lambda params: add_places(params, classes={"dog": ["a"], "dgo": ["b"]}))

@@ -69,6 +69,7 @@ def write_inputs(root: Path, recipes: tuple[str, ...] = RECIPES, classes: ClassL
     for name in SEGMENTATION_SETS:
         write_segmentation(root, name, {"given": 1.0, "grabcut": 0.8125})
     write_digits(root)
+    write_leak(root, recipes)
     sets = root / "data/in9"
     for number, name in enumerate((*VARIANTS, FG_MASK)):
         write_set(sets / name, name, number, classes)
@@ -99,6 +100,36 @@ def recipe_settings(name: str, p: float | str | None = None, **others: Any) -> d
     data = "mixed_rand" if name == "mixed_rand" else "original"
     recipe = {"name": name, "start": "init", "data": data, "background": background, "flow": None}
     return {"recipe": recipe | others, "train": {"epochs": 2}}
+
+
+def write_leak(root: Path, recipes: tuple[str, ...] = RECIPES) -> None:
+    """What the backgrounds of two sources give away, and photos without objects."""
+    found = {"share": 0.25, "interval": [0.2, 0.31], "anything_found": 0.5, "count": 45}
+
+    def of_source(correct: int, gap: float) -> dict[str, Any]:
+        accuracy = {"accuracy": correct / COUNT, "correct": correct, "count": COUNT, "interval": [0.1, 0.6]}
+        holes = {"with_hole": 0.3 + gap, "without_hole": 0.3, "gap": gap, "interval": [gap - 0.1, gap + 0.1]}
+        holes |= {"pairs": 45}
+        return {"accuracy": accuracy, "against": None, "holes": holes}
+
+    judged = {}
+    for recipe in recipes:
+        sources = {"t": of_source(HITS[recipe][2], 0.0625), "f": of_source(HITS[recipe][2] - 2, 0.125)}
+        brief = {
+            name: {"accuracy": each["accuracy"]["accuracy"], "hole_leak": each["holes"]["gap"]}
+            for name, each in sources.items()
+        }
+        checkpoint = json.loads((root / f"runs/{recipe}/provenance.json").read_text())["checkpoint_sha256"]
+        seed = {"seed": 0, "checkpoint_sha256": checkpoint, "sources": brief}
+        judged[recipe] = {"checkpoint_sha256": checkpoint, "sources": sources, "seeds": [seed]}
+    sources = {
+        "t": {"kind": "tiled", "method": None, "images": COUNT, "found": found, "why": None},
+        "f": {"kind": "filled", "method": "telea", "images": COUNT, "found": found | {"share": 0.5}, "why": None},
+        "places": {"kind": "external", "method": None, "images": 0, "found": None, "why": "photos without objects"},
+    }
+    score = {"split": "val", "chance": 1 / 9, "photos": 45, "segmenter": "unet", "originals": found | {"share": 0.75}}
+    write_json(root / "scores/leak.json", score | {"sources": sources, "recipes": judged})
+    (root / "scores/leak.jpg").write_bytes(encode_jpeg(np.full((60, 80, 3), 200, np.uint8), 80))
 
 
 def write_digits(root: Path, hits: dict[str, tuple[int, int]] | None = None) -> None:
@@ -460,7 +491,7 @@ def test_metrics_are_flat_numbers_and_those_of_the_files() -> None:
     assert content["in9"]["dynamic"]["challenge_accuracy"] == 4 / 18
     assert content["in9"]["dynamic"]["worst_group_accuracy"] == 0.25
     # Of one seed nothing is added to what was there before there were seeds.
-    assert set(content) == {"in9", "segmentation", "saliency"}
+    assert set(content) == {"in9", "segmentation", "saliency", "leak"}
     assert set(content["in9"]["dynamic"]) == {*VARIANTS, "bg_gap", "challenge_accuracy", "worst_group_accuracy"}
     assert set(content["segmentation"]) == set(SEGMENTATION_SETS)
     expected = {"mean_iou": 0.8125, "mean_dice": 0.875, "misses": 1, "count": 18}

@@ -1,0 +1,64 @@
+"""Write a further source of backgrounds and the mixed variants on them, into data/in9/{only_bg,mixed_*}_<source>/."""
+
+import argparse
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from bgdata.compose.external import list_external, write_external_sets
+from bgdata.compose.filled import Filling, write_filled_sets
+from bgdata.compose.names import source_sets
+from bgdata.compose.settings import BackgroundsJob, ExternalSettings, FilledSettings
+from bgdata.compose.source_sets import Inputs, foreground_rows
+from bgdata.shards import MANIFEST
+from models.inpainting.factory import load_filler
+from pipeline._stage import SETS, WEIGHTS, read_settings, run_stage, runtime
+from pipeline._workspace import weights_manifests, workspace
+
+_INPUTS = Inputs(photos=SETS / "photos", masks=SETS / "masks", originals=SETS / "original")
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Write the sets of one source."""
+    name, settings = arguments.source, read_settings(f"backgrounds-{arguments.source}")
+    job = BackgroundsJob.model_validate(settings)
+    manifest = _fill(name, job, settings) if isinstance(job.source, FilledSettings) else _read(name, job, settings)
+    count = sum(sum(classes.values()) for classes in manifest["images"].values())
+    print(f"backgrounds {name}: {count} backgrounds, rejected: {manifest['rejected'] or 'none'}")
+
+
+def _fill(name: str, job: BackgroundsJob, settings: Any) -> dict[str, Any]:
+    assert isinstance(job.source, FilledSettings)
+    inputs, weights = weights_manifests("inpainting"), job.source.weights
+    if weights and Path(weights).is_file():
+        inputs["file"] = Path(weights)
+    with _workspace(name, settings, inputs) as work:
+        how = runtime()
+        filler = load_filler(job.source, weights=WEIGHTS / "inpainting", device=how["device"])
+        filling = Filling(filler, batch=how["segment_batch"], alone=job.source.method == "lama")
+        return write_filled_sets(name, job, _INPUTS, filling, work=work, workers=how["workers"])
+
+
+def _read(name: str, job: BackgroundsJob, settings: Any) -> dict[str, Any]:
+    assert isinstance(job.source, ExternalSettings)
+    _, classes = foreground_rows(_INPUTS.originals, job.source.splits)
+    listing = list_external(name, job.source, classes)
+    # DVC does not watch the folder; with its listing the work of a killed run is of the same photos.
+    with _workspace(name, settings | {"listing": listing.digest}, {}) as work:
+        return write_external_sets(name, job, _INPUTS, listing, work=work, workers=runtime()["workers"])
+
+
+def _workspace(name: str, settings: Any, further: dict[str, Path]) -> AbstractContextManager[Path]:
+    sets = {"photos": _INPUTS.photos, "masks": _INPUTS.masks, "original": _INPUTS.originals}
+    return workspace(
+        f"backgrounds-{name}",
+        settings=settings,
+        inputs={key: folder / MANIFEST for key, folder in sets.items()} | further,
+        outs={written: SETS / written for written in source_sets(name)},
+    )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m pipeline.backgrounds", description=__doc__)
+    parser.add_argument("source", help="a name of params.yaml's `backgrounds`")
+    run_stage(main, parser)

@@ -31,7 +31,14 @@ from models.segmenters.settings import ChooseSettings, ChoosingClassifier
 
 CLASSIFIER = ChoosingClassifier(arch="lite0", weights=None, checkpoint=None, entry=None, in9=False)
 SPOILT = ("eroded 10 px", "dilated 15 px", "its box", "half cut away")
-PRIORS = {"all": (2.0, 0.1), "without order": (2.0, 0.0), "without size": (0.0, 0.1), "leak alone": (0.0, 0.0)}
+# Whether what the classifier sees counts, and the weights of size and order.
+PRIORS = {
+    "all": (True, 2.0, 0.1),
+    "without order": (True, 2.0, 0.0),
+    "without size": (True, 0.0, 0.1),
+    "leak alone": (True, 0.0, 0.0),
+    "size alone": (False, 2.0, 0.0),
+}
 
 
 class Remembered(nn.Module):
@@ -109,9 +116,10 @@ def _print_all(scores: list[list[LeakScore | None]], ious: list[list[float]]) ->
     print("| all four at once | " + " | ".join(cells) + " |")
 
 
-def _total(score: LeakScore, order: float, share_weight: float, order_weight: float) -> float:
+def _total(score: LeakScore, order: float, seen: bool, share_weight: float, order_weight: float) -> float:
     settings = _settings(1).model_copy(update={"share_weight": share_weight, "order_weight": order_weight})
-    return leak_score(score.foreground, score.background, share=score.share, order=order, settings=settings)
+    foreground, background = (score.foreground, score.background) if seen else (1.0, 0.0)
+    return leak_score(foreground, background, share=score.share, order=order, settings=settings)
 
 
 def _settings(levels: int) -> ChooseSettings:

@@ -32,14 +32,33 @@ def print_in9(score: Mapping[str, Any]) -> None:
     ]
     print_table(header, rows)
     _print_passed_over(score)
+    for name, variant in score["variants"].items():
+        if worst := variant.get("worst_group"):
+            group = f"{worst['class']} on {worst['background']}"
+            print(f"worst group of {name}: {percent(worst['accuracy'])} ({group}, {worst['count']} images)")
     if "photos_missing" in score:
         missing = ", ".join(f"{name} lacks {count}" for name, count in score["photos_missing"].items())
         print(f"\nthe variants hold different photos ({missing}): gaps are of the photos that both variants have")
     if "relative_foreground_sensitivity" in score:
         _print_sensitivity(score["relative_foreground_sensitivity"])
+    if "places" in score:
+        _print_places(score["places"])
     if score["bg_gap"] is not None:
         paired = score["bg_gap_paired"]
         print(f"\nBG-gap: {100 * score['bg_gap']:.1f} points (95 % interval {interval(paired['interval'])})")
+
+
+def _print_places(found: Mapping[str, Any]) -> None:
+    print(f"\naccuracy by the place of the foreground, a third as large ({found['count']} photos):")
+    cells = [percent(each["accuracy"]) for each in found["cells"].values()]
+    for row in range(0, len(cells), 3):
+        print("  " + "  ".join(cell.rjust(6) for cell in cells[row : row + 3]))
+    bias = found["centre_bias"]
+    said = "none (nothing is right in the centre)" if bias["value"] is None else f"{bias['value']:.3f}"
+    within = "" if bias["interval"] is None else " (95 % interval {:.3f} to {:.3f})".format(*bias["interval"])
+    print(f"centre bias: {said}{within}; 1 is none")
+    sizes = ", ".join(f"{name}: {percent(each['accuracy'])}" for name, each in found["sizes"].items())
+    print(f"by the factor of its area: {sizes}")
 
 
 def _print_sensitivity(found: Mapping[str, Any]) -> None:

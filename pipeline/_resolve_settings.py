@@ -77,6 +77,9 @@ def _check_named_classes(params: Params, classes: ClassList) -> None:
     named = {f"recipes.{name}.background": named_classes(recipe) for name, recipe in params.recipes.items()}
     for name, source in params.backgrounds.items():
         named[f"backgrounds.{name}.classes"] = [*((source.kind == "external" and source.classes) or ())]
+    for name, correlated in params.correlated.items():
+        partners = correlated.partners or {}
+        named[f"correlated.{name}.partners"] = list(dict.fromkeys([*partners, *partners.values()]))
     mistakes = [
         f"  {place}: {unknown!r} is none of the classes {classes.describe()}"
         for place, found in named.items()

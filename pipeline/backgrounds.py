@@ -5,11 +5,12 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from bgdata.compose.external import list_external, write_external_sets
+from bgdata.compose.external import write_external_sets
 from bgdata.compose.filled import Filling, write_filled_sets
+from bgdata.compose.foregrounds import Inputs, foreground_rows
+from bgdata.compose.listing import list_external
 from bgdata.compose.names import source_sets
 from bgdata.compose.settings import BackgroundsJob, ExternalSettings, FilledSettings
-from bgdata.compose.source_sets import Inputs, foreground_rows
 from bgdata.shards import MANIFEST
 from models.inpainting.factory import load_filler
 from pipeline._stage import SETS, WEIGHTS, read_settings, run_stage, runtime

@@ -23,6 +23,7 @@ from models.evaluation.challenge import (
     sets_read,
     table_identity,
 )
+from pipeline._arguments import positive_number
 from pipeline._judging import (
     add_model_arguments,
     birth,
@@ -56,10 +57,15 @@ def judge_all(only: str | None) -> None:
     Fooling rates and the gallery are the first's alone.
     """
     settings = read_settings("challenge")
-    source = settings["background_from"]
+    source, feather = settings["background_from"], settings["feather"]
     sources = open_sources(SETS, sets_read(source))
     data, _ = open_challenge(
-        sources, split=SPLIT, workers=runtime()["workers"], folder=pixel_cache(), background_from=source
+        sources,
+        split=SPLIT,
+        workers=runtime()["workers"],
+        folder=pixel_cache(),
+        background_from=source,
+        feather=feather,
     )
     rated = choose_rated(data, settings["rated_per_class"], seed=settings["seed"])
 
@@ -70,8 +76,8 @@ def judge_all(only: str | None) -> None:
                 return gallery_score(model, data, rated=rated, seed=settings["seed"], **run)
             return challenge_score(judge_foregrounds(model, data, **run), data)
 
-        score = judge_seeds(recipe, sources, judge, brief_score) | _source_record(source)
-        score["gallery"] |= _source_record(source)
+        score = judge_seeds(recipe, sources, judge, brief_score) | _unofficial(source, feather)
+        score["gallery"] |= _unofficial(source, None)
         return score
 
     judge_recipes("challenge", judge_recipe, only=only, out=SCORES / "challenge", sets=sets_read(source))
@@ -80,7 +86,7 @@ def judge_all(only: str | None) -> None:
 def judge_any(arguments: argparse.Namespace, work: Path | None) -> None:
     """Judge, print, and write `--out`."""
     run = running(arguments)
-    source = arguments.background_from
+    source, unofficial = arguments.background_from, _unofficial(arguments.background_from, arguments.feather)
     sources = open_data(arguments, sets_read(source))
     model, record = read_model(arguments, data_classes(arguments, sources), nine_only=arguments.nine_only)
     data, without_mask = open_challenge(
@@ -89,6 +95,7 @@ def judge_any(arguments: argparse.Namespace, work: Path | None) -> None:
         workers=arguments.workers,
         folder=work and work / "images",
         background_from=source,
+        feather=arguments.feather,
     )
     verdicts = judge_foregrounds(
         model,
@@ -97,19 +104,20 @@ def judge_any(arguments: argparse.Namespace, work: Path | None) -> None:
         full=arguments.full,
         part=arguments.part,
         folder=work and work / "pairs",
-        identity=table_identity(model, record, sources),
+        identity=table_identity(model, record | unofficial, sources),
         round_pairs=max(ROUND, run["eval_batch"]),
         **run,
     )
     score = birth(arguments, record, sources) | {"nine_only": arguments.nine_only, "photos_without_mask": without_mask}
-    score |= part_record(arguments) | _source_record(source) | challenge_score(verdicts, data, full=arguments.full)
+    score |= part_record(arguments) | unofficial | challenge_score(verdicts, data, full=arguments.full)
     write_result(arguments.out, score)
     print_challenge(score)
 
 
-def _source_record(source: str) -> dict[str, str]:
-    """What a result says of backgrounds that are not the challenge's own."""
-    return {} if source == TILED else {"background_from": source}
+def _unofficial(source: str, feather: float | None) -> dict[str, Any]:
+    """What a result says of backgrounds and edges that are not the challenge's own."""
+    of_source = {} if source == TILED else {"background_from": source}
+    return of_source | ({} if feather is None else {"feather": feather})
 
 
 if __name__ == "__main__":
@@ -127,6 +135,12 @@ if __name__ == "__main__":
         default=TILED,
         metavar="SOURCE",
         help=f"{TILED}: only_bg_{TILED}, as the official challenge; else a source of our sets (only_bg_<source>)",
+    )
+    parser.add_argument(
+        "--feather",
+        type=positive_number,
+        metavar="SIGMA",
+        help="a soft edge of so many pixels; default: hard",
     )
     add_parts_arguments(parser)
     run_stage(main, parser)

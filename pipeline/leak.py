@@ -18,13 +18,13 @@ from bgdata.sources import open_sources
 from models.evaluation.accuracy import classes_of
 from models.evaluation.leak_found import found_share
 from models.evaluation.leak_sheet import leak_sheet
-from models.evaluation.leak_sources import Leaks, describe_sources, look_for_objects, open_leaks, removers_of
+from models.evaluation.leak_sources import Found, Leaks, describe_sources, look_for_objects, open_leaks, removers_of
 from models.segmenters.factory import Means, build_segmenter
 from models.segmenters.settings import SegmentJob
-from pipeline._arguments import check_file
 from pipeline._judging import (
     add_any_model_arguments,
     birth,
+    check_door,
     data_classes,
     open_data,
     read_model,
@@ -41,13 +41,10 @@ _SETS = ("original", FG_MASK)
 
 def main(arguments: argparse.Namespace) -> None:
     """Judge the recipes, or any model."""
+    check_door(arguments)
     if arguments.data is None:
-        for name in ("checkpoint", "weights", "entry", "classes", "out"):
-            if getattr(arguments, name, None) is not None:
-                raise InputError(f"--{name} says nothing of recipes: give it with --data, or leave it out")
         judge_recipes()
     else:
-        check_file(arguments.out, argument="--out")
         judge_any(arguments)
 
 
@@ -69,7 +66,7 @@ def judge_recipes() -> None:
             seed=settings["seed"],
             reading=reading,
         )
-        found = _found(settings, leaks)
+        segmenter, found = _found(settings, leaks)
         run = running_stage()
         judged = {
             recipe: judge_seeds(
@@ -80,11 +77,13 @@ def judge_recipes() -> None:
             )
             for recipe in settings["recipes"]
         }
-        score = _common(leaks, found, settings["sources"]) | {"recipes": judged, "seed": settings["seed"]}
+        score = _common(leaks, found, settings["sources"]) | {"segmenter": segmenter, "seed": settings["seed"]}
+        score |= {"recipes": judged}
         write_result(work / "leak.json", score)
         if leaks.looked is None:
             raise InputError(f"no photo of {SPLIT} has a background in every source: see backgrounds in params.yaml")
-        (work / "leak.jpg").write_bytes(leak_sheet(leaks.looked, leaks.holes, found))
+        masks = {name: of for name, of in found.items() if name != "segmenter"}
+        (work / "leak.jpg").write_bytes(leak_sheet(leaks.looked, leaks.holes, masks))
 
 
 def judge_any(arguments: argparse.Namespace) -> None:
@@ -113,34 +112,34 @@ def _filled_sources(data: Path) -> dict[str, Any]:
     return found
 
 
-def _found(settings: Mapping[str, Any], leaks: Leaks) -> dict[str, Any]:
-    """What the segmenter in use finds; nothing where it cannot look (`given`)."""
+def _found(settings: Mapping[str, Any], leaks: Leaks) -> tuple[str | None, dict[str, Found]]:
+    """The segmenter in use and what it finds; none where it cannot look (`given`)."""
     if settings["segment"]["method"] == "given":
-        return {}
+        return None, {}
     job = SegmentJob.model_validate(settings["segment"])
     if job.unet is not None and job.unet.checkpoint is None:
         job = job.model_copy(update={"unet": job.unet.model_copy(update={"checkpoint": str(RUNS / "unet/model.pt")})})
     means = Means(weights=WEIGHTS / "segmenters", device=runtime()["device"], batch=runtime()["segment_batch"])
     segmenter = build_segmenter(job, seed=settings["seed"], means=means)
-    return {"segmenter": segmenter.name} | look_for_objects(segmenter, leaks, job)
+    return segmenter.name, look_for_objects(segmenter, leaks, job)
 
 
 def _common(
-    leaks: Leaks, found: Mapping[str, Any], settings: Mapping[str, Any], *, split: str = SPLIT
+    leaks: Leaks, found: Mapping[str, Found], settings: Mapping[str, Any], *, split: str = SPLIT
 ) -> dict[str, Any]:
+    """What a result says of the data and the sources, whoever is judged."""
     classes = classes_of(leaks.sources[name] for name in _SETS)
-    masks = {name: of for name, of in found.items() if name != "segmenter"}
     originals = None
-    if "original" in masks and leaks.looked is not None:
-        originals = found_share(masks["original"], leaks.looked.photos.masks)
+    if "original" in found and leaks.looked is not None:
+        originals = found_share(found["original"], leaks.looked.photos.masks)
     return {
         "split": split,
         "class_list": classes.to_record(),
         "chance": 1 / len(classes),
         "photos": 0 if leaks.looked is None else len(leaks.looked.photos.ids),
-        "segmenter": found.get("segmenter"),
+        "segmenter": None,
         "originals": originals,
-        "sources": describe_sources(settings, leaks, masks, split),
+        "sources": describe_sources(settings, leaks, found, split),
     }
 
 

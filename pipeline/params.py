@@ -131,7 +131,10 @@ class Params(Settings):
             unpaired = source.kind == "external" and source.classes is None
             sets = (background_set(name), mixed_sets(name)["mixed_rand"]) if unpaired else source_sets(name)
             found += sets if split in source.splits else ()
-        return [*found, *map(correlated_set, self.correlated)]
+        for name, correlated in self.correlated.items():
+            behind = self.backgrounds.get(correlated.background_from)
+            found += [correlated_set(name)] if behind is None or split in behind.splits else []
+        return found
 
     @model_validator(mode="after")
     def _backgrounds_are_there(self) -> "Params":

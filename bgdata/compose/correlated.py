@@ -12,6 +12,7 @@ import numpy as np
 
 from bgdata.classes import ClassList, check_same
 from bgdata.compose.background import BackgroundChoice
+from bgdata.compose.background_classes import UNKNOWN, class_list_of, labels_of_backgrounds
 from bgdata.compose.paste import paste_foreground
 from bgdata.compose.settings import CorrelatedSettings
 from bgdata.errors import InputError
@@ -53,11 +54,12 @@ class CorrelatedSet:
 
         Of each class and split, `correlation` of the foregrounds (rounded to whole ones; a seeded choice that grows
         with it) stand on a background of their partner class, the others on one of any other class; none on its own.
+        Splits without backgrounds are left out.
 
         Raises InputError where a class has no partner's background, or the sets do not belong together.
         """
         with ImageSet(self.originals) as photos, ImageSet(self.masks) as masks, ImageSet(self.backgrounds) as behind:
-            classes = check_same({str(self.originals): photos.classes, str(self.masks): masks.classes})
+            classes = check_same({str(each.folder): class_list_of(each) for each in (photos, masks, behind)})
             plan = self._plan(photos, masks, behind, classes)
         tasks = []
         for split in SPLITS:
@@ -79,7 +81,15 @@ class CorrelatedSet:
         for split in SPLITS:
             rows = photos.split(split)
             there = {row.id: row for row in behind.split(split)}
-            labels = {row.id: label for row in there.values() if (label := background_label(row)) is not None}
+            if not there:
+                continue
+            found = zip(there, labels_of_backgrounds(behind, list(there.values())).tolist(), strict=True)
+            labels = {photo: label for photo, label in found if label != UNKNOWN}
+            if not labels:
+                raise InputError(
+                    f"{self.backgrounds} holds backgrounds of unknown class alone, and a correlation is with their "
+                    "class: name `classes` of the source, or take another background_from"
+                )
             choice = BackgroundChoice(_by_label(labels), classes)
             chosen = self._on_partner(rows)
             for row in rows:
@@ -97,11 +107,6 @@ class CorrelatedSet:
             order = seeded_order(self.seed, ids, "correlated")
             chosen |= {ids[place] for place in order[: round(self.settings.correlation * len(ids))]}
         return chosen
-
-
-def background_label(row: Row) -> int | None:
-    """The class of a set of backgrounds' image; None where nobody knows it."""
-    return int(row.extra.get("background_label") or row.label)
 
 
 def partner_labels(partners: Mapping[str, str] | None, classes: ClassList) -> list[int]:

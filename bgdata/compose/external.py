@@ -1,7 +1,6 @@
 """Backgrounds of a folder of photos without objects (Places365, DTD ...), by class or not."""
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,23 +14,14 @@ from jaxtyping import UInt8
 from bgdata.classes import ClassList, plain_class_list
 from bgdata.compose.background_classes import NOTE
 from bgdata.compose.chunked import make_images
+from bgdata.compose.foregrounds import Inputs, check_pools, foreground_rows, open_foregrounds
+from bgdata.compose.listing import Listing
 from bgdata.compose.settings import BackgroundsJob, ExternalSettings
-from bgdata.compose.source_sets import (
-    Background,
-    Inputs,
-    SourceSets,
-    check_pools,
-    foreground_rows,
-    open_foregrounds,
-    plan_mixed,
-    write_backgrounds,
-    write_mixed,
-)
+from bgdata.compose.source_sets import Background, SourceSets, plan_mixed, write_backgrounds, write_mixed
 from bgdata.errors import InputError
-from bgdata.foreign_images import IMAGE_ENDINGS, plain_image
+from bgdata.foreign_images import plain_image
 from bgdata.geometry import CentreCrop
-from bgdata.ingest.folder import path_id, walk_files
-from bgdata.ingest.inspection import file_state
+from bgdata.ingest.folder import path_id
 from bgdata.io import decode_image
 from bgdata.randomness import seeded_order
 from bgdata.shards import Row
@@ -39,56 +29,6 @@ from bgdata.shards import Row
 COLUMNS = ("background_label", "source")
 # These photos have no class of the list: in their set all are of this one.
 _CLASSES = plain_class_list("backgrounds", ["background"])
-
-
-@dataclass(frozen=True)
-class Listing:
-    """The photos of a folder as listed: paths within it, each with the label of its class (None: unknown)."""
-
-    home: Path
-    labels: Mapping[str, int | None]
-
-    @property
-    def digest(self) -> str:
-        """What is listed, with each file's size and time."""
-        states = [[path, *file_state(str(self.home / path))] for path in self.labels]
-        return hashlib.sha256(json.dumps(states).encode()).hexdigest()[:24]
-
-
-def list_external(name: str, settings: ExternalSettings, classes: ClassList) -> Listing:
-    """The photos of an external source; of `settings.classes` where there are any, else all of its folder. Opens none.
-
-    Raises InputError where there is no such folder, sub-folder or class, a photo would be of two classes, or there are
-    fewer than two photos.
-    """
-    home = Path(settings.folder).expanduser()
-    place = f"backgrounds.{name}"
-    if not home.is_dir():
-        raise InputError(f"{place}.folder is {settings.folder}, and there is no such folder: name one with photos")
-    labels: dict[str, int | None] = {}
-    for label, below in _places(place, settings, classes):
-        if not (home / below).is_dir():
-            raise InputError(f"{place}.classes names the sub-folder {below}, which {home} does not have: correct it")
-        for path in walk_files(home, PurePosixPath(below), IMAGE_ENDINGS):
-            if labels.setdefault(path.as_posix(), label) != label:
-                raise InputError(f"{place}.classes gives {path} to two classes: name its sub-folder for one of them")
-    if len(labels) < 2:
-        found = "one photo" if labels else "no photo"
-        raise InputError(
-            f"{place}.folder: {home} holds {found}{'' if settings.classes is None else ' of its classes'}, expected at "
-            f"least two ({', '.join(IMAGE_ENDINGS)}): add photos, or name another folder"
-        )
-    return Listing(home, dict(sorted(labels.items())))
-
-
-def _places(place: str, settings: ExternalSettings, classes: ClassList) -> list[tuple[int | None, str]]:
-    """The sub-folders to look into, with the label of their photos."""
-    if settings.classes is None:
-        return [(None, "")]
-    unknown = [each for each in settings.classes if each not in classes.names]
-    if unknown:
-        raise InputError(f"{place}.classes names {unknown[0]!r}, which is none of the classes {classes.describe()}")
-    return [(classes.names.index(each), below) for each, folders in settings.classes.items() for below in folders]
 
 
 def write_external_sets(

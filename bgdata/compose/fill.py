@@ -109,6 +109,9 @@ def _with_nearest(image: UInt8[np.ndarray, "h w 3"], hole: Bool[np.ndarray, "h w
     continued over all of it.
     """
     _, nearest = cv2.distanceTransformWithLabels(hole.view(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
-    colours = np.zeros((int(nearest.max()) + 1, 3), np.uint8)
-    colours[nearest[~hole]] = image[~hole]
-    return colours[nearest]
+    known, inside = np.flatnonzero(~hole), np.flatnonzero(hole)
+    source = np.zeros(int(nearest.max()) + 1, np.intp)
+    source[nearest.ravel()[known]] = known
+    pixels = image.reshape(-1, 3).copy()
+    pixels[inside] = pixels[source[nearest.ravel()[inside]]]
+    return pixels.reshape(image.shape)

@@ -13,19 +13,10 @@ from jaxtyping import Bool, UInt8
 from bgdata.compose.chunked import make_images
 from bgdata.compose.crops import open_crops
 from bgdata.compose.fill import Filler, hole_of
+from bgdata.compose.foregrounds import Foregrounds, Inputs, check_pools, open_foregrounds
 from bgdata.compose.render import COLUMNS, rendered_row
 from bgdata.compose.settings import BackgroundsJob, FilledSettings
-from bgdata.compose.source_sets import (
-    Background,
-    Foregrounds,
-    Inputs,
-    SourceSets,
-    check_pools,
-    open_foregrounds,
-    plan_mixed,
-    write_backgrounds,
-    write_mixed,
-)
+from bgdata.compose.source_sets import Background, SourceSets, plan_mixed, write_backgrounds, write_mixed
 from bgdata.geometry import CentreCrop
 from bgdata.io import decode_image, decode_mask
 from bgdata.parallel import read_ahead
@@ -131,6 +122,8 @@ class _Fill:
         with self._reading(photos) as read:
             for opened in read_ahead(lambda batch: [(place, *read(photos[place])) for place in batch], batches):
                 left = [one for one in opened if not one[2].all()]
+                if not left:
+                    continue
                 filled = self.filling.filler.fill([image for _, image, _ in left], [hole for *_, hole in left])
                 for (place, *_), image in zip(left, filled, strict=True):
                     reasons[place] = None

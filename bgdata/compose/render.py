@@ -13,7 +13,8 @@ from bgdata.compose.background import BackgroundChoice, tile_background
 from bgdata.compose.crops import Crops, crop_photos, open_crops
 from bgdata.compose.names import FG_MASK, MIXED, VARIANTS
 from bgdata.compose.paste import feathered
-from bgdata.compose.settings import RenderLooks, RenderSettings
+from bgdata.compose.place import KEPT, Place, photo_place, placed
+from bgdata.compose.settings import PlacementSettings, RenderLooks, RenderSettings
 from bgdata.compose.variants import UNMIXED, Cutout, mixed
 from bgdata.errors import InputError
 from bgdata.geometry import Box, CentreCrop
@@ -37,12 +38,15 @@ COLUMNS = ("background", "background_label", "x0", "y0", "x1", "y1")
 
 @dataclass(frozen=True)
 class Chosen:
-    """Whose background was drawn: the photo's id, label (None: unknown) and position, and the box that is tiled."""
+    """Whose background was drawn: the photo's id, label (None: unknown) and position, and the box that is tiled; and
+    where the foreground goes.
+    """
 
     id: str
     label: int | None
     position: int
     box: Box | None = None
+    place: Place = KEPT
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,7 @@ def plan_photos(
         ids = {label: [rows[place].id for place in found] for (of, label), found in by_class.items() if of == split}
         choices = background_choices(BackgroundChoice(ids, classes), settings)
         for place in sorted(place for (of, _), found in by_class.items() if of == split for place in found):
-            plan.append(_plan_photo(rows[place], place, choices, places, crops.boxes, seed))  # noqa: PERF401
+            plan.append(_plan_photo(rows[place], place, choices, places, crops.boxes, settings.placement, seed))  # noqa: PERF401
     if not plan:
         raise InputError("no photo is left to render: see rejected.csv of data/in9/masks and data/in9/photos")
     return plan, rejected
@@ -124,12 +128,14 @@ def _plan_photo(
     choices: dict[str, Choose],
     places: dict[str, int],
     boxes: Sequence[Box | None],
+    placement: PlacementSettings,
     seed: int,
 ) -> PlannedPhoto:
     backgrounds = {}
     for variant, choose in choices.items():
         other, label = choose(row.id, row.label, image_generator(seed, row.id, variant))
-        backgrounds[variant] = Chosen(other, label, places[other], _present(boxes[places[other]]))
+        place = photo_place(placement, seed=seed, photo=row.id, variant=variant)
+        backgrounds[variant] = Chosen(other, label, places[other], _present(boxes[places[other]]), place)
     return PlannedPhoto(row, position, _present(boxes[position]), backgrounds)
 
 
@@ -193,7 +199,7 @@ def mixed_members(
     for variant, chosen in photo.backgrounds.items():
         label = "" if chosen.label is None else chosen.label
         row = rendered_row(photo, f"fg_{photo.row.id}_bg_{chosen.id}", background=chosen.id, background_label=label)
-        yield variant, row, encode_jpeg(mixed(cutout, behind(chosen)), settings.jpeg_quality)
+        yield variant, row, encode_jpeg(mixed(placed(cutout, chosen.place), behind(chosen)), settings.jpeg_quality)
 
 
 def rendered_row(

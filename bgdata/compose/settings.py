@@ -74,7 +74,7 @@ class FilledSettings(Settings):
     )
     weights: str | None = Field(description="lama: a local file; null: downloaded")
     radius: float = Field(gt=0, description="telea, navier_stokes: the neighbourhood of a pixel, pixels")
-    dilate: int | Literal["foraug"] = Field(
+    dilate: Annotated[int, Field(ge=0)] | Literal["foraug"] = Field(
         description="pixels by which the hole is larger than the mask; foraug: by the support of its blur"
     )
     at: Literal["crop", "photo"] = Field(description="whether the crop is filled, or the photo before it is cropped")

@@ -7,7 +7,7 @@
 
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from ruamel.yaml import YAML
 
 from bgdata.classes import ClassList
+from bgdata.compose.background_classes import class_list_of
 from bgdata.exports.croissant import ParquetFile, write_croissant
 from bgdata.exports.target import claim_folder, progress
 from bgdata.shards import SPLITS, ImageSet, Row, write_text_whole
@@ -46,9 +47,11 @@ def export_huggingface(source: Path, folder: Path) -> int:
     with ImageSet(source) as images:
         target = claim_folder(folder / source.name)
         (target / "data").mkdir()
-        schema = _schema(images.classes, tuple(images.rows[0].extra) if images.rows else ())
+        # Photos without objects have a list of their own, and backgrounds of the classes of another.
+        lists = dict.fromkeys(_LABELS, images.classes) | {"background_label": class_list_of(images)}
+        schema = _schema(lists, tuple(images.rows[0].extra) if images.rows else ())
         files = [file for split in SPLITS for file in _write_split(images, split, target, schema)]
-        _write_card(target / "README.md", source.name, images.classes, schema, files)
+        _write_card(target / "README.md", source.name, lists, schema, files)
         columns = [name for name in schema.names if schema.field(name).type == pa.string()]
         write_croissant(target, name=source.name, classes=images.classes, texts=columns, files=files)
         return len(images.rows)
@@ -78,16 +81,16 @@ def _batch(images: ImageSet, rows: Sequence[Row], schema: pa.Schema) -> pa.Recor
     return pa.RecordBatch.from_pydict(columns, schema=schema)
 
 
-def _schema(classes: ClassList, extra: Sequence[str]) -> pa.Schema:
+def _schema(lists: Mapping[str, ClassList], extra: Sequence[str]) -> pa.Schema:
     """The columns, and beside them what Hugging Face's reader takes them for."""
     types = {name: _TYPES.get(name, pa.string()) for name in ("image", "label", *_ALWAYS, *extra)}
-    features = {name: _feature(name, kind, classes) for name, kind in types.items()}
+    features = {name: _feature(name, kind, lists) for name, kind in types.items()}
     return pa.schema(list(types.items()), metadata={"huggingface": json.dumps({"info": {"features": features}})})
 
 
-def _feature(name: str, kind: pa.DataType, classes: ClassList) -> dict[str, Any]:
+def _feature(name: str, kind: pa.DataType, lists: Mapping[str, ClassList]) -> dict[str, Any]:
     if name in _LABELS:
-        return {"names": list(classes.names), "_type": "ClassLabel"}
+        return {"names": list(lists[name].names), "_type": "ClassLabel"}
     return {"_type": "Image"} if kind == _IMAGE else {"dtype": _word(kind), "_type": "Value"}
 
 
@@ -95,7 +98,9 @@ def _word(kind: pa.DataType) -> str:
     return {pa.int64(): "int64", pa.float64(): "float64", _IMAGE: "image"}.get(kind, "string")
 
 
-def _write_card(path: Path, name: str, classes: ClassList, schema: pa.Schema, files: Sequence[ParquetFile]) -> None:
+def _write_card(
+    path: Path, name: str, lists: Mapping[str, ClassList], schema: pa.Schema, files: Sequence[ParquetFile]
+) -> None:
     counts = {split: sum(file.rows for file in files if file.split == split) for split in SPLITS}
     splits = [split for split in SPLITS if counts[split]]
     front = {
@@ -109,7 +114,7 @@ def _write_card(path: Path, name: str, classes: ClassList, schema: pa.Schema, fi
             }
         ],
         "dataset_info": {
-            "features": [_card_feature(field, classes) for field in schema],
+            "features": [_card_feature(field, lists) for field in schema],
             "splits": [_card_split(split, counts[split], files) for split in splits],
         },
     }
@@ -117,15 +122,15 @@ def _write_card(path: Path, name: str, classes: ClassList, schema: pa.Schema, fi
     yaml.default_flow_style = False
     text = io.StringIO()
     yaml.dump(front, text)
-    lines = [f"- {label}: {class_name}" for label, class_name in enumerate(classes.names)]
+    lines = [f"- {label}: {class_name}" for label, class_name in enumerate(lists["label"].names)]
     write_text_whole(path, _CARD.format(front=text.getvalue(), name=name, classes="\n".join(lines)))
 
 
-def _card_feature(field: pa.Field, classes: ClassList) -> dict[str, Any]:
+def _card_feature(field: pa.Field, lists: Mapping[str, ClassList]) -> dict[str, Any]:
     if field.name not in _LABELS:
         return {"name": field.name, "dtype": _word(field.type)}
     # Keys must be texts: YAML would give whole numbers.
-    names = {str(number): name for number, name in enumerate(classes.names)}
+    names = {str(number): name for number, name in enumerate(lists[field.name].names)}
     return {"name": field.name, "dtype": {"class_label": {"names": names}}}
 
 

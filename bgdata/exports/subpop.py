@@ -30,13 +30,18 @@ def export_subpop(sources: Sequence[Path], folder: Path) -> int:
     name, `original` as `test`. `a` is the class of the background: the image's own where it was not exchanged, and 0
     in all of `only_fg`, which has none (SubpopBench counts the groups of each split, and takes no number beyond).
 
-    Raises InputError where the sets are of different classes or hold masks, or the folder is not empty.
+    Raises InputError where the sets are of different classes, hold masks or have backgrounds of unknown class, or the
+    folder is not empty.
     """
     opened = [ImageSet(source) for source in sources]
     check_same({str(images.folder): images.classes for images in opened})
     for images in opened:
         if any(row.name.endswith(".png") for row in images.rows):
             raise InputError(f"{images.folder} holds masks, and SubpopBench reads images: leave it out")
+        if any(row.extra.get("background") and not row.extra.get("background_label") for row in images.rows):
+            raise InputError(
+                f"{images.folder} has backgrounds of unknown class, which SubpopBench cannot group: leave it out"
+            )
     target = claim_folder(folder)
     cells = []
     for number, images in enumerate(opened):

@@ -24,7 +24,7 @@ _RIM = 0.02
 _PARTNERS = 8
 # Of an image: what its objects' box (tiled) or masks (telea) may cover in a preferred partner.
 _MOST_COVERED = 0.5
-_TELEA_RADIUS = 3
+_TELEA_RADIUS = 3.0
 
 
 class Corrupted:

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from bgdata.classes import check_same
 from bgdata.compose.background_classes import UNKNOWN, class_list_of, labels_of_backgrounds
 from bgdata.compose.names import TILED, background_set
+from bgdata.compose.paste import feathered
 from bgdata.errors import InputError
 from bgdata.pixels import ImageSource, load_packed_masks, load_pixels
 from models.classifiers.judged import Judged
@@ -65,8 +66,11 @@ def open_challenge(
     workers: int,
     folder: Path | None = None,
     background_from: str = TILED,
+    feather: float | None = None,
 ) -> tuple[ChallengeData, int]:
     """All foregrounds (photos of `original` with an `fg_mask`) on all backgrounds (`only_bg_t` ...) of a split.
+
+    With `feather` (sigma, pixels) the foregrounds have a soft edge, which the official challenge does not know.
 
     Decoded once, into memory or, with a `folder`, into arrays mapped from it, a folder a set. Returned with them: how
     many photos have no mask, which the official evaluator leaves out as well.
@@ -96,7 +100,9 @@ def open_challenge(
         raise InputError(f"foregrounds, masks and backgrounds differ in size ({said}): give sets that belong together")
     data = ChallengeData(
         foregrounds=foregrounds,
-        masks=alpha,
+        masks=alpha
+        if feather is None
+        else np.stack([feathered(np.ascontiguousarray(mask), feather) for mask in alpha]),
         labels=labels_of(rows),
         ids=tuple(mask_ids),
         backgrounds=backgrounds,

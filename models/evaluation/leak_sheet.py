@@ -8,14 +8,14 @@ from jaxtyping import Bool
 from bgdata.compose.names import background_set
 from bgdata.sheets.sheet import Cell, PlainCell, SheetCell, SheetRow, draw_sheet
 from models.evaluation.leak import Holes
-from models.evaluation.leak_photos import LeakPhotos
+from models.evaluation.stripped_photos import StrippedPhotos
 
 # A photo of each class, up to so many rows.
 _ROWS = 6
 
 
 def leak_sheet(
-    looked: LeakPhotos,
+    looked: StrippedPhotos,
     holes: Mapping[str, Holes],
     found: Mapping[str, Sequence[Bool[np.ndarray, "h w"] | None]],
 ) -> bytes:
@@ -32,7 +32,7 @@ def leak_sheet(
 
 
 def _row(
-    looked: LeakPhotos,
+    looked: StrippedPhotos,
     place: int,
     holes: Mapping[str, Holes],
     found: Mapping[str, Sequence[Bool[np.ndarray, "h w"] | None]],

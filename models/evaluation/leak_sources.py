@@ -25,7 +25,7 @@ from models.evaluation.leak import (
     make_holes,
 )
 from models.evaluation.leak_found import find_objects, found_share
-from models.evaluation.leak_photos import LeakPhotos, open_leak_photos
+from models.evaluation.stripped_photos import StrippedPhotos, open_stripped_photos
 from models.inpainting.factory import load_filler
 from models.segmenters.base import Photo, Segmenter
 from models.segmenters.run import prompt_of
@@ -40,7 +40,7 @@ class Leaks:
 
     sources: Mapping[str, ImageSource]
     names: tuple[str, ...]
-    looked: LeakPhotos | None
+    looked: StrippedPhotos | None
     holes: Mapping[str, Holes]
 
     def of_model(self, model: Judged, *, run: Mapping[str, Any], reading: Mapping[str, Any]) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def open_leaks(
     names = tuple(name for name in removers if sources[background_set(name)].split(reading["split"]))
     looked = None
     if FG_MASK in sources:
-        looked = open_leak_photos(sources, names, per_class=per_class, seed=seed, **reading)
+        looked = open_stripped_photos(sources, names, per_class=per_class, seed=seed, **reading)
     holes = {}
     if looked is not None:
         photos = looked.photos

@@ -31,10 +31,12 @@ _SMALLEST = float(np.finfo(np.float32).tiny)
 
 @dataclass(frozen=True)
 class ChallengeData:
-    """Foregrounds with their masks, labels and ids, the backgrounds that each is put on, and the labels' list."""
+    """Foregrounds with their masks (hard, or alphas with a soft edge), labels and ids, the backgrounds that each is put
+    on, and the labels' list.
+    """
 
     foregrounds: UInt8[np.ndarray, "n h w 3"]
-    masks: Bool[np.ndarray, "n h w"]
+    masks: Bool[np.ndarray, "n h w"] | Float32[np.ndarray, "n h w"]
     labels: Int64[np.ndarray, " n"]
     ids: tuple[str, ...]
     backgrounds: UInt8[np.ndarray, "m h w 3"]
@@ -180,6 +182,8 @@ class _OnDevice:
         images = self._take(self._foregrounds, foregrounds).permute(0, 3, 1, 2)
         masks = self._take(self._masks, foregrounds)[:, None]
         behind = self._take(self._backgrounds, backgrounds).permute(0, 3, 1, 2)
+        if masks.is_floating_point():  # rounded to grey levels, as at rest
+            return paste_foreground(behind.float(), images.float(), masks).round_().div_(255)
         return paste_foreground(behind, images, masks).float().div_(255)
 
     def _take(self, images: Tensor, place: np.ndarray) -> Tensor:

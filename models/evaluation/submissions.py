@@ -99,6 +99,7 @@ class ChallengeResult(_Judged):
     foregrounds: tuple[Verdict, ...]
     nine_only: bool = False
     background_from: Literal["t"] = Field(default="t", description="on other backgrounds it is another challenge")
+    feather: None = Field(default=None, description="with a soft edge it is another challenge")
     part: None = Field(default=None, description="a part of the foregrounds is no result")
 
 

@@ -2,8 +2,8 @@
 
 The published TorchScript is read for its weights alone, which go into a generator of our own. Conventions are those of
 the published program and of its callers: the hole is black in the image and 1 in a fourth channel, the right and lower
-sides are continued by their mirror image to multiples of 8, the hole's with them, and 255 times the answer stands in the
-hole; rounded here, cut there.
+sides are continued by their mirror image to multiples of 8 (the hole's with them), and 255 times the answer stands in
+the hole; rounded here, cut there.
 
 Source: Suvorov et al. 2022; ForAug (Nauen et al. 2025) fills with it in this way.
 """

@@ -125,11 +125,11 @@ class FourierUnit(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """`B C H W` to the same."""
-        spectrum = torch.view_as_real(torch.fft.rfft2(images, norm="ortho"))  # B C H W/2+1 2
-        channels = spectrum.movedim(-1, 2).flatten(1, 2)  # B 2C H W/2+1
+        spectrum = torch.fft.rfft2(images, norm="ortho")
+        channels = torch.view_as_real(spectrum).movedim(-1, 2).flatten(1, 2)  # B 2C H W/2+1
         changed = torch.relu_(self.bn(self.conv_layer(channels)))
-        split = torch.stack([changed[:, ::2], changed[:, 1::2]], dim=-1)  # B C H W/2+1 2
-        return torch.fft.irfft2(torch.view_as_complex(split), s=images.shape[-2:], norm="ortho")
+        spectrum = torch.complex(changed[:, ::2], changed[:, 1::2])  # B C H W/2+1
+        return torch.fft.irfft2(spectrum, s=images.shape[-2:], norm="ortho")
 
 
 class Residual(nn.Module):

@@ -1,14 +1,18 @@
 """What becomes of the backgrounds of a batch: replaced, blurred, or doubled for the parts that compare."""
 
 import dataclasses
+from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Bool, Float64, Int64, UInt8
-from torch import Generator
+from jaxtyping import Bool, Float32, Float64, Int64, UInt8
+from torch import Generator, Tensor
 
-from bgdata.compose.paste import paste_foreground
+from bgdata.compose.paste import feathered, paste_foreground
+from bgdata.compose.place import draw_place, move_foreground
+from bgdata.compose.settings import PlacementSettings
 from models.training.chances import Chance
 from models.training.choices import Choice
 from models.training.data import Backgrounds, as_batch, at_rest
@@ -18,12 +22,40 @@ from models.training.parts import Drawn, Predict, Treatment
 _KERNEL = cv2.getGaussianKernel(7, 1.4, cv2.CV_32F)
 
 
+@dataclass(frozen=True)
+class Looks:
+    """How foregrounds stand before other backgrounds: where and how large (None: as they are), and with which edge
+    (`feather`: sigma of a soft one, pixels; None: hard).
+    """
+
+    placement: PlacementSettings | None = None
+    feather: float | None = None
+
+    def seen(
+        self, images: UInt8[np.ndarray, "c s s 3"], masks: Bool[np.ndarray, "c s s"], generator: Generator
+    ) -> tuple[UInt8[np.ndarray, "c s s 3"], np.ndarray, Bool[np.ndarray, "c s s"] | None]:
+        """The foregrounds, their alphas (the hard masks, or soft ones), and their masks where these moved; three draws
+        an image where it moves.
+        """
+        alphas: list[Any] = list(masks)
+        if self.feather is not None:
+            alphas = [feathered(mask, self.feather) for mask in masks]
+        if self.placement is None:
+            return images, masks if self.feather is None else np.stack(alphas), None
+        draws = torch.rand(len(images), 3, generator=generator, dtype=torch.float64).tolist()
+        places = [draw_place(self.placement, of_image) for of_image in draws]
+        moved = [move_foreground(*cells) for cells in zip(images, alphas, places, strict=True)]
+        there = np.stack([alpha for _, alpha in moved])
+        return np.stack([image for image, _ in moved]), there, there if self.feather is None else there >= 0.5
+
+
 class Change(Treatment):
     """With the probability of its class, an image's background becomes what `background_of` says."""
 
-    def __init__(self, chance: Chance) -> None:
+    def __init__(self, chance: Chance, looks: "Looks | None" = None) -> None:
         super().__init__()
         self.chance = chance
+        self.looks = looks or Looks()
 
     def forward(self, drawn: Drawn, generator: Generator) -> Drawn:
         """The batch with some of its backgrounds changed, and their classes; two draws an image."""
@@ -34,9 +66,11 @@ class Change(Treatment):
         assert drawn.masks is not None, "a change of backgrounds needs masks"
         backgrounds, background_labels = self.background_of(drawn, chosen, draws[1].numpy())
         images, labels = at_rest(drawn.images).copy(), drawn.background_labels.clone()
-        images[chosen] = paste_foregrounds(backgrounds, images[chosen], drawn.masks[:, 0].numpy()[chosen])
+        foregrounds, alphas, masks = self.looks.seen(images[chosen], drawn.masks[:, 0].numpy()[chosen], generator)
+        images[chosen] = paste_foregrounds(backgrounds, foregrounds, alphas)
         labels[chosen] = torch.from_numpy(background_labels)
-        return dataclasses.replace(drawn, images=as_batch(images), background_labels=labels)
+        changed = dataclasses.replace(drawn, images=as_batch(images), background_labels=labels)
+        return changed if masks is None else dataclasses.replace(changed, masks=_with(drawn.masks, chosen, masks))
 
     def background_of(
         self, drawn: Drawn, chosen: Int64[np.ndarray, " c"], draws: Float64[np.ndarray, " b"]
@@ -60,14 +94,14 @@ class Replacement(Change):
     time an image is shown).
     """
 
-    def __init__(self, backgrounds: Backgrounds, choose: Choice, chance: Chance) -> None:
-        super().__init__(chance)
+    def __init__(self, backgrounds: Backgrounds, choose: Choice, chance: Chance, looks: "Looks | None" = None) -> None:
+        super().__init__(chance, looks)
         self.backgrounds, self.choose = backgrounds, choose
 
     def background_of(
         self, drawn: Drawn, chosen: Int64[np.ndarray, " c"], draws: Float64[np.ndarray, " b"]
     ) -> tuple[UInt8[np.ndarray, "c s s 3"], Int64[np.ndarray, " c"]]:
-        """Tiled backgrounds of other photos."""
+        """Backgrounds of other photos."""
         others = self.choose(drawn.indices, drawn.labels.numpy(), draws)[chosen]
         return self.backgrounds.pixels[others], self.backgrounds.labels[others]
 
@@ -108,10 +142,17 @@ class Twins(Treatment):
         return self.treat.figures()
 
 
+def _with(masks: Bool[Tensor, "b 1 s s"], chosen: Int64[np.ndarray, " c"], moved: np.ndarray) -> Tensor:
+    """The batch's masks, those of the chosen images in place of their own."""
+    changed = masks.clone()
+    changed[torch.from_numpy(chosen), 0] = torch.from_numpy(moved)
+    return changed
+
+
 def paste_foregrounds(
     backgrounds: UInt8[np.ndarray, "b h w 3"],
     foregrounds: UInt8[np.ndarray, "b h w 3"],
-    masks: Bool[np.ndarray, "b h w"],
+    masks: Bool[np.ndarray, "b h w"] | Float32[np.ndarray, "b h w"],
 ) -> UInt8[np.ndarray, "b h w 3"]:
     """Composite a batch at rest in one call, as one tall image: three times as fast as on tensors."""
     tall = (-1, backgrounds.shape[2], 3)

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
+from bgdata.compose.names import is_further_set
 from bgdata.compose.settings import PlacementSettings
 from bgdata.settings import Settings
 
@@ -26,11 +27,6 @@ SETS = (
 REPLACEABLE = ("original", "mixed_same", "mixed_rand", "mixed_next", "only_fg")
 # The run that holds the weights from which recipes begin that follow no other.
 INIT = "init"
-
-
-def is_further_set(name: str) -> bool:
-    """Whether a name is one that a set of `backgrounds` or `correlated` can have."""
-    return re.fullmatch(r"(only_bg|mixed_same|mixed_rand|mixed_next|mixed_correlated)_[a-z0-9_]+", name) is not None
 
 
 def _known_data(name: str) -> str:
@@ -78,6 +74,9 @@ class BackgroundSettings(Settings):
                     raise ValueError(f"by.{label}: weights must be 0 or more, and one of them more than 0")
         if self.choices is not None and self.by in ("batch", "blur"):
             raise ValueError(f"choices goes with backgrounds of other photos, not with by: {self.by}")
+        for name in ("placement", "feather"):
+            if self.by == "blur" and getattr(self, name) is not None:
+                raise ValueError(f"{name} goes with other backgrounds, not with by: blur, which keeps the own one")
         return self
 
 

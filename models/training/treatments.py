@@ -8,7 +8,7 @@ from bgdata.compose.background_classes import class_list_of, labels_of_backgroun
 from bgdata.compose.names import background_set
 from bgdata.pixels import load_pixels
 from bgdata.shards import ImageSet
-from models.training.backgrounds import Blur, Change, Replacement, Twins
+from models.training.backgrounds import Blur, Change, Looks, Replacement, Twins
 from models.training.chances import AdaptiveChance, fixed_chance
 from models.training.choices import BatchMates, Choice, FewPhotos, OtherPhotos
 from models.training.data import Backgrounds
@@ -66,7 +66,7 @@ def _open_change(
     choose: Choice = BatchMates(backgrounds) if by == "batch" else OtherPhotos(backgrounds, by, image_labels=labels)
     if settings.choices is not None:
         choose = FewPhotos(choose, ids, image_labels=labels, count=settings.choices, seed=seed)
-    return Replacement(backgrounds, choose, chance)
+    return Replacement(backgrounds, choose, chance, Looks(settings.placement, settings.feather))
 
 
 def _open_backgrounds(source: str, stored: Stored, ids: list[str], *, size: int) -> Backgrounds:

@@ -16,6 +16,7 @@ from pipeline.report.leaderboard import read_leaderboard
 from pipeline.report.leak import leak_metrics, read_leak
 from pipeline.report.numbers import HISTORY_COLUMNS, IN9_COLUMNS, history_rows, in9_rows, metrics
 from pipeline.report.page import render_page
+from pipeline.report.places import places_metrics, places_view
 from pipeline.report.reading import read_results
 from pipeline.report.sweep import SWEEP_COLUMNS, replacement_probabilities, sweep_chart, sweep_rows
 from pipeline.report.transfer import TRANSFER_COLUMNS, transfer_rows
@@ -54,10 +55,13 @@ def main(_: argparse.Namespace) -> None:
     corruptions = read_corruption_view(SETS, CORRUPTED, results)
     transfer = read_transfer_view(SCORES, results)
     correlation = correlation_view(results, settings)
-    leak = read_leak(SCORES, results.provenance)
+    leak, places = read_leak(SCORES, results.provenance), places_view(results)
     board, digits = read_leaderboard(LEADERBOARD), read_digits(SCORES)
     REPORT.mkdir(parents=True, exist_ok=True)
-    write_text_whole(REPORT / "metrics.json", json.dumps(metrics(results) | leak_metrics(leak), indent=1) + "\n")
+    write_text_whole(
+        REPORT / "metrics.json",
+        json.dumps(metrics(results) | leak_metrics(leak) | places_metrics(places), indent=1) + "\n",
+    )
     write_csv(REPORT / "in9.csv", IN9_COLUMNS, in9_rows(results))
     write_csv(REPORT / "history.csv", HISTORY_COLUMNS, history_rows(results))
     write_csv(REPORT / "p_sweep.csv", SWEEP_COLUMNS, swept)
@@ -76,6 +80,7 @@ def main(_: argparse.Namespace) -> None:
         transfer=transfer,
         correlation=correlation,
         leak=leak,
+        places=places,
     )
     write_text_whole(REPORT / "index.html", page)
     print(f"report: {REPORT / 'index.html'}")

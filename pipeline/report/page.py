@@ -20,6 +20,7 @@ from pipeline.report.inventory import Inventory, fewest
 from pipeline.report.leaderboard import Leaderboard
 from pipeline.report.leak import LeakView
 from pipeline.report.numbers import Results, metrics
+from pipeline.report.places import PlacesView
 from pipeline.report.sweep import SweepChart
 from pipeline.report.table import ABSENT, COLUMNS, SENSITIVITY, percent, results_table, rounded, typeset
 from pipeline.report.transfer import NUMBERS
@@ -54,6 +55,7 @@ def render_page(
     transfer: TransferView | None,
     correlation: CorrelationView | None,
     leak: LeakView,
+    places: PlacesView | None,
 ) -> str:
     """The page as text; the same inputs give the same bytes.
 
@@ -78,6 +80,7 @@ def render_page(
             transfer=transfer,
             correlation=correlation,
             leak=leak,
+            places=places,
             numbers=NUMBERS,
             sensitivity=SENSITIVITY,
             best=best_by_column(results),

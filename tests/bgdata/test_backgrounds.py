@@ -10,20 +10,25 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from bgdata.compose import external, filled, source_sets
 from bgdata.compose.background_classes import UNKNOWN, class_list_of, labels_of_backgrounds
+from bgdata.compose.correlated import CorrelatedSet
 from bgdata.compose.crops import open_crops
-from bgdata.compose.external import Listing, list_external, write_external_sets
+from bgdata.compose.external import write_external_sets
 from bgdata.compose.fill import hole_of
 from bgdata.compose.filled import Filling, write_filled_sets
+from bgdata.compose.foregrounds import Inputs
+from bgdata.compose.listing import Listing, list_external
 from bgdata.compose.names import MIXED, mixed_sets
 from bgdata.compose.names import source_sets as names_of
 from bgdata.compose.render import render_sets
-from bgdata.compose.settings import BackgroundsJob, ExternalSettings
-from bgdata.compose.source_sets import Inputs
+from bgdata.compose.settings import BackgroundsJob, CorrelatedSettings, ExternalSettings
 from bgdata.errors import InputError
+from bgdata.exports.huggingface import export_huggingface
+from bgdata.exports.subpop import export_subpop
 from bgdata.io import decode_image, encode_jpeg, encode_png
 from bgdata.labels import IN9
 from bgdata.shards import PARTS, ImageSet
@@ -341,6 +346,7 @@ def test_a_changed_folder_has_another_digest(tmp_path: Path) -> None:
             {"cat": ["a"]},
             r"p.classes names 'cat', which is none of the classes in9",
         ),
+        (["a/1.jpg", "a/2.jpg"], {"dog": ["/tmp"]}, r"names the sub-folder /tmp, which .* does not have"),
         (["a/1.jpg", "a/2.jpg"], {"dog": ["b"]}, r"names the sub-folder b, which .* does not have: correct it"),
         (
             ["a/1.jpg", "a/2.jpg"],
@@ -381,3 +387,47 @@ def test_a_manifest_says_how_its_set_was_made(written: Path) -> None:
         assert manifest["seed"] == 0
         assert manifest["settings"]["source"]["method"] == "telea"
     assert not list(written.glob(f"*/{PARTS}/*.tmp"))
+
+
+def test_exports_know_what_is_not_known(inputs: Inputs, places: Path, tmp_path: Path) -> None:
+    """Hugging Face names the classes of backgrounds by the photos' list; SubpopBench takes none of unknown class."""
+    write_external(inputs, places, tmp_path)
+    export_huggingface(tmp_path / "only_bg_p", tmp_path / "out")
+    schema = pq.read_schema(next((tmp_path / "out/only_bg_p/data").glob("val-*.parquet")))
+    features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
+    assert features["label"]["names"] == ["background"]
+    assert features["background_label"]["names"] == list(IN9.names)
+    with pytest.raises(InputError, match="mixed_rand_p has backgrounds of unknown class, which SubpopBench cannot"):
+        export_subpop([inputs.originals, tmp_path / "mixed_rand_p"], tmp_path / "subpop")
+
+
+def correlate(inputs: Inputs, backgrounds: Path, work: Path) -> ImageSet:
+    settings = CorrelatedSettings(correlation=0.5, partners=None, background_from="p")
+    masks = inputs.originals.parent / "fg_mask"
+    how = {"jpeg_quality": 90, "images_per_shard": 10, "seed": 0}
+    CorrelatedSet(inputs.originals, masks, backgrounds, settings, **how).write(work / "correlated", workers=1)
+    return ImageSet(work / "correlated")
+
+
+def test_a_correlation_is_with_the_class_that_the_source_says(inputs: Inputs, tmp_path: Path) -> None:
+    folder = draw_folder(tmp_path / "places", [f"{place}/{number}.jpg" for place in range(9) for number in range(2)])
+    classes = {name: [str(label)] for label, name in enumerate(IN9.names)}
+    write_external(inputs, folder, tmp_path, classes=classes)
+    with ImageSet(tmp_path / "only_bg_p") as images:
+        labels = dict(zip((row.id for row in images.rows), labels_of_backgrounds(images, images.rows), strict=True))
+    rows = correlate(inputs, tmp_path / "only_bg_p", tmp_path).rows
+    assert len(rows) == 63
+    for row in rows:
+        assert labels[row.extra["background"]] == int(row.extra["background_label"])
+        assert (row.extra["on_partner"] == "1") == (int(row.extra["background_label"]) == row.label)
+
+
+def test_a_correlation_with_unknown_classes_is_a_sentence(inputs: Inputs, places: Path, tmp_path: Path) -> None:
+    write_external(inputs, places, tmp_path)
+    with pytest.raises(InputError, match=r"only_bg_p holds backgrounds of unknown class alone, and a correlation is"):
+        correlate(inputs, tmp_path / "only_bg_p", tmp_path)
+
+
+def test_a_correlation_leaves_out_the_splits_that_a_source_has_not(inputs: Inputs, tmp_path: Path) -> None:
+    write_filled(inputs, tmp_path, splits=["val"])
+    assert {row.split for row in correlate(inputs, tmp_path / "only_bg_f", tmp_path).rows} == {"val"}

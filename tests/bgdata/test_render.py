@@ -100,6 +100,18 @@ def test_the_same_bytes_for_one_and_two_workers(photo_sets: tuple[Path, Path], r
     assert hashes(tmp_path) == hashes(rendered)
 
 
+def test_a_placement_moves_the_mixed_variants_alone(
+    photo_sets: tuple[Path, Path], rendered: Path, tmp_path: Path
+) -> None:
+    moved = settings(placement={"position": "random", "size": [0.4, 0.8]})
+    for workers in (1, 2):
+        render_sets(*photo_sets, settings=moved, seed=0, work=tmp_path / str(workers), workers=workers)
+    found = hashes(tmp_path / "1")
+    assert found == hashes(tmp_path / "2")
+    shards = {name: digest for name, digest in hashes(rendered).items() if ".tar" in name}
+    assert {name.split("/")[0] for name, digest in shards.items() if found[name] != digest} == set(MIXED)
+
+
 def test_another_seed_draws_other_backgrounds_but_keeps_the_rest(
     photo_sets: tuple[Path, Path], rendered: Path, tmp_path: Path
 ) -> None:

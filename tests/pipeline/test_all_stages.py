@@ -37,6 +37,7 @@ from pipeline import (
     in9l,
     ingest,
     init,
+    leak,
     mix,
     recipe_backgrounds,
     render,
@@ -114,6 +115,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for stage in (corrupt, flow, digits):
             stage.main(argparse.Namespace())
         corruptions.main(argparse.Namespace(recipe=None, data=None, corrupted=None))
+        leak.main(argparse.Namespace(data=None))
         for stage in (fetch_transfer, transfer_backbones):
             stage.main(argparse.Namespace())
         for stage in (transfer_train, transfer_evaluate):
@@ -153,7 +155,8 @@ def test_a_checkpoint_says_where_it_came_from(project: Path, recipe: str) -> Non
     provenance = json.loads((run / "provenance.json").read_text())
     assert provenance == record | {"checkpoint_sha256": file_sha256(run / "model.pt")}
     assert (record["recipe"]["name"], record["seed"]) == (recipe, 0)
-    background = {"by": "any_class", "p": 0.75, "choices": None} if recipe == "dynamic" else None
+    dynamic = {"by": "any_class", "p": 0.75, "choices": None, "placement": None, "feather": None}
+    background = dynamic if recipe == "dynamic" else None
     start = "dynamic" if recipe == "flow" else "init"
     assert (record["params"]["size"], record["recipe"]["background"]) == (32, background)
     assert record["data"]["start"] == file_sha256(project / f"runs/{start}/model.pt")

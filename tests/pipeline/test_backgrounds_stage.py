@@ -1,25 +1,32 @@
 """The stage of further backgrounds, from the settings to sets; what reads them; and its errors as sentences."""
 
 import argparse
+import functools
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from bgdata.compose import external
+from bgdata.compose.fill import hole_of
 from bgdata.compose.names import source_sets as sets_of
 from bgdata.compose.render import render_sets
 from bgdata.errors import InputError
 from bgdata.labels import IN9
 from bgdata.shards import ImageSet
 from models.classifiers.classifier import build_classifier
+from models.inpainting import lama
+from models.inpainting.network import Generator
 from pipeline import backgrounds
 from tests.bgdata.conftest import draw_photo, write_sets
 from tests.bgdata.test_backgrounds import FILLED, LOOKS, PLACES, draw_folder
 from tests.bgdata.test_render import settings as render_settings
+from tests.models.test_lama import random_network
 from tests.pipeline.conftest import Run
 
 ARCH = "shufflenet_v2_x0_5"
@@ -90,6 +97,29 @@ def test_a_killed_stage_goes_on_unless_its_folder_has_changed(project: Path, mon
     run("p")
     assert len(read) == 8 + 9
     assert len(ImageSet(project / "data/in9/only_bg_p").rows) == 9
+
+
+def test_lama_fills_in_one_process_from_a_local_file(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Crops, or photos before they are cropped; of crops what is beside the hole is the photo's."""
+    monkeypatch.setattr(lama, "Generator", functools.partial(Generator, width=4, blocks=1))
+    torch.save(random_network(width=4, blocks=1).state_dict(), project / "lama.pt")
+    source = FILLED | {"method": "lama", "weights": "lama.pt", "splits": ["val"]}
+    write_config(project, "runtime", RUNTIME | {"workers": 2})
+    filled = {}
+    for at in ("crop", "photo"):
+        write_config(project, "backgrounds-f", {"source": source | {"at": at}, "render": LOOKS, "seed": 0})
+        run("f")
+        work = next((project / ".work/backgrounds-f").glob("*/filled"))
+        filled[at] = np.load(work / "filled.npy")
+        pixels, masks = (np.load(work.parent / f"crops/{name}.npy") for name in ("pixels", "masks"))
+        shutil.rmtree(work.parent.parent)
+    changed = {at: (filled[at] != pixels).any(-1) for at in ("crop", "photo")}
+    for image, mask in zip(changed["crop"], masks, strict=True):
+        assert not image[~hole_of(mask, FILLED["dilate"])].any()
+    assert all(of[masks].mean() > 0.9 for of in changed.values())
+    (project / "lama.pt").unlink()
+    with pytest.raises(InputError, match=r"the weights lama\.pt are missing"):
+        run("f")
 
 
 def spoil_folder(project: Path) -> None:

@@ -158,7 +158,7 @@ def test_the_first_stage_writes_code_and_says_what_changed(root: Path) -> None:
     assert written == BEFORE
     edit(root / PASTE, r"clip\(0, 1\)", "clip(0, 2)")
     for arguments in (("--changed",), ()):
-        assert config(root, *arguments).stdout.startswith(f"code changed: {PASTE} (challenge, ")
+        assert config(root, *arguments).stdout.startswith(f"code changed: {PASTE} (backgrounds, challenge, ")
     assert config(root).stdout == ""
 
 

@@ -282,7 +282,7 @@ def test_where_backgrounds_come_from_reaches_what_reads_them(tmp_path: Path) -> 
         params["recipes"]["flow"]["background_from"] = "places"
 
     reached = changed(tmp_path, edit) - changed(tmp_path, add_places)
-    assert reached == {"challenge", "flow", "train-flow", "report"}
+    assert reached == {"challenge", "flow", "recipe_backgrounds", "train-flow", "report"}
     assert resolved(tmp_path, edit)["flow"]["recipes"] == {"flow": "places"}
 
 
@@ -348,3 +348,18 @@ def test_a_source_may_name_classes_of_the_list_alone(tmp_path: Path) -> None:
     words = r"\n  backgrounds.places.classes: 'dgo' is none of the classes in9"
     with pytest.raises(InputError, match=words):
         resolved(tmp_path, lambda params: add_places(params, classes={"dog": ["a"], "dgo": ["b"]}))
+
+
+def test_partners_of_correlated_sets_are_classes(tmp_path: Path) -> None:
+    made = {"correlation": 0.9, "partners": {"dog": "brid"}, "background_from": "t"}
+    with pytest.raises(InputError, match=r"correlated\.strong\.partners: 'brid' is none of the classes"):
+        resolved(tmp_path, lambda params: params["correlated"].update(strong=made))
+
+
+def test_a_correlated_set_adds_its_own_settings(tmp_path: Path) -> None:
+    made = {"correlation": 0.9, "partners": None, "background_from": "t"}
+    found = changed(tmp_path, lambda params: params["correlated"].update(strong=made))
+    assert found == {"correlate-strong", "report"}
+    for wrong, said in (({"correlation": 1.5}, "correlation"), ({"background_from": "places"}, "expected one of t")):
+        with pytest.raises(InputError, match=said):
+            resolved(tmp_path, lambda params, wrong=wrong: params["correlated"].update(strong=made | wrong))

@@ -1,4 +1,4 @@
-"""The photos that are looked at for leaks: their masks and boxes, and each source's background of each."""
+"""Photos with their masks, and beside them what sources of backgrounds made of each without its foreground."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -15,8 +15,8 @@ from models.evaluation.sensitivity import MaskedPhotos, open_masked_photos
 
 
 @dataclass(frozen=True)
-class LeakPhotos:
-    """A choice of photos that all sources have a background of.
+class StrippedPhotos:
+    """A choice of photos that all sources have the background of.
 
     `boxes` are those that the tiles cover (of sets without, the masks' own); `backgrounds` are by source, in the order
     of the photos.
@@ -28,7 +28,7 @@ class LeakPhotos:
     backgrounds: Mapping[str, UInt8[np.ndarray, "n h w 3"]]
 
 
-def open_leak_photos(
+def open_stripped_photos(
     sources: Mapping[str, ImageSource],
     names: tuple[str, ...],
     *,
@@ -37,7 +37,7 @@ def open_leak_photos(
     seed: int,
     workers: int,
     cache: Path | None = None,
-) -> LeakPhotos | None:
+) -> StrippedPhotos | None:
     """A seeded choice of each class's photos that have a mask and a background in every one of the sources `names`;
     None where there is none. `sources` holds `original`, `fg_mask` and those sources' sets of backgrounds.
 
@@ -68,7 +68,7 @@ def open_leak_photos(
         for row, mask in zip(tiled, photos.masks, strict=True)
     ]
     whole = Box(0, 0, photos.images.shape[2], photos.images.shape[1])
-    return LeakPhotos(photos, tuple(row.wnid for row in tiled), tuple(box or whole for box in boxes), backgrounds)
+    return StrippedPhotos(photos, tuple(row.wnid for row in tiled), tuple(box or whole for box in boxes), backgrounds)
 
 
 def _of(photos: MaskedPhotos, kept: list[int]) -> MaskedPhotos:

@@ -67,7 +67,12 @@ def _grounded_sam(settings: SegmentJob, _: int, __: ImageSet | None, means: Mean
 
     assert settings.grounding_dino and settings.sam, "checked by build_segmenter"
     return load_grounded_sam(
-        means.weights, settings.grounding_dino, settings.sam, device=means.device, batch=means.batch
+        means.weights,
+        settings.grounding_dino,
+        settings.sam,
+        device=means.device,
+        batch=means.batch,
+        candidates=_candidates(settings),
     )
 
 
@@ -75,14 +80,18 @@ def _sam_boxes(settings: SegmentJob, _: int, __: ImageSet | None, means: Means) 
     from models.segmenters.sam_boxes import load_sam_boxes
 
     assert settings.sam, "checked by build_segmenter"
-    return load_sam_boxes(means.weights, settings.sam, device=means.device, batch=means.batch)
+    return load_sam_boxes(
+        means.weights, settings.sam, device=means.device, batch=means.batch, candidates=_candidates(settings)
+    )
 
 
 def _sam3(settings: SegmentJob, _: int, __: ImageSet | None, means: Means) -> Segmenter:
     from models.segmenters.sam3 import load_sam3
 
     assert settings.sam3, "checked by build_segmenter"
-    return load_sam3(means.weights, settings.sam3, device=means.device, batch=means.batch)
+    return load_sam3(
+        means.weights, settings.sam3, device=means.device, batch=means.batch, candidates=_candidates(settings)
+    )
 
 
 def _unet(settings: SegmentJob, _: int, __: ImageSet | None, means: Means) -> Segmenter:
@@ -91,6 +100,11 @@ def _unet(settings: SegmentJob, _: int, __: ImageSet | None, means: Means) -> Se
     from models.segmenters.unet import load_unet
 
     return load_unet(Path(settings.unet.checkpoint), device=means.device)
+
+
+def _candidates(settings: SegmentJob) -> int:
+    """How many masks a photo are asked for: none where the method's own choice counts."""
+    return settings.choose.keep if settings.choose is not None and settings.choose.by == "leak" else 0
 
 
 _BUILDERS: dict[Method, Callable[[SegmentJob, int, ImageSet | None, Means], Segmenter]] = {

@@ -277,10 +277,14 @@ def corrupt_files(images: ImageSet) -> Iterator[str]:
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
     """Write a CSV file whole: a kill leaves the old one or the new one."""
+    known = set(columns)
     text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        if not known >= row.keys():
+            raise ValueError(f"{path.name} has no column {min(row.keys() - known)}")
+        writer.writerow([row.get(column, "") for column in columns])
     write_text_whole(path, text.getvalue())
 
 

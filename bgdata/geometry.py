@@ -62,7 +62,7 @@ class CentreCrop(NamedTuple):
     def mask(self, mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "c c"]:
         """The crop of a mask: a pixel is foreground where the mask, interpolated there, is at least one half."""
         window = self.window((mask.shape[0], mask.shape[1]))
-        cut = mask.view(np.uint8)[window.y0 : window.y1, window.x0 : window.x1] * np.uint8(255)
+        cut = np.negative(mask.view(np.uint8)[window.y0 : window.y1, window.x0 : window.x1])  # 1 becomes 255
         return cv2.resize(cut, (self.crop, self.crop), interpolation=cv2.INTER_LINEAR) >= 128
 
     def box(self, box: Box, size: tuple[int, int]) -> Box:

@@ -28,7 +28,7 @@ MANIFEST = "manifest.json"
 REJECTED = "rejected.csv"
 PARTS = "parts"
 _COLUMNS = ("id", "split", "label", "wnid", "name", "shard", "offset", "size")
-_BUFFER = 1 << 20  # bytes that a shard being written keeps in memory
+_BUFFER = 1 << 18  # bytes that a shard being written keeps in memory
 
 
 @dataclass(frozen=True)

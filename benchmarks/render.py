@@ -104,7 +104,9 @@ def _time_codecs(photos: Path, masks: Path, rendered: Path) -> float:
 
 
 def _decoded(images: ImageSet, place: int, flags: int) -> np.ndarray:
-    return cv2.imdecode(np.frombuffer(images.read(images.rows[place]), np.uint8), flags)
+    pixels = cv2.imdecode(np.frombuffer(images.read(images.rows[place]), np.uint8), flags)
+    assert pixels is not None, "render wrote it"
+    return pixels
 
 
 def _time_straightforward(photos: Path, masks: Path, work: Path) -> float:

@@ -81,7 +81,11 @@ def print_leak(score: Mapping[str, Any]) -> None:
         rows.append([f"only_bg_{name}", *cells, *leak])
     print_table(["backgrounds", "accuracy", "95 % interval", "images", "hole leak", "95 % interval"], rows)
     print(f"\nchance is {percent(score['chance'])}; the less above it, the less of the object is left.")
-    print("Hole leak: points by which the object's class is named more often where its hole is, in another photo.")
+    if score["photos"]:
+        print("Hole leak: points by which the object's class is named more often where its hole is, in another photo,")
+        print(f"of {score['photos']} objects.")
+    else:
+        print("No holes were made: that needs `original` and `fg_mask` of the same photos, and --per-class above 0.")
 
 
 def print_challenge(score: Mapping[str, Any]) -> None:

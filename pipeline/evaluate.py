@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bgdata.compose.names import FG_MASK, TILED, VARIANTS, background_set
+from bgdata.errors import InputError
 from bgdata.pixels import ImageSource
 from bgdata.sources import open_sources
 from models.classifiers.judged import Judged
@@ -72,13 +73,16 @@ def judge_any(arguments: argparse.Namespace) -> None:
     needed = () if arguments.places == 0 else ("original", FG_MASK, background_set(TILED))
     sources = open_data(arguments, (*arguments.variants, *needed), optional=further)
     model, record = read_model(arguments, data_classes(arguments, sources))
+    stripped = _open_stripped(sources, arguments.places, seed=0, **reading)
+    if stripped is None and arguments.places != 0:
+        raise InputError(f"no photo of {arguments.data} has a mask and a tiled background: leave out --places")
     variants = {variant: sources[variant] for variant in arguments.variants}
     judgements = judge_variants(model, variants, **run, **reading)
     score = birth(arguments, record, variants) | in9_score(judgements, among_nine=model.has_outside)
     if with_noise and FG_MASK in sources:
         photos = open_masked_photos(sources, per_class=None, seed=0, **reading)
         score |= sensitivity_score(model, photos, seed=0, workers=arguments.workers, **run)
-    score |= _places(model, _open_stripped(sources, arguments.places, seed=0, **reading), run)
+    score |= _places(model, stripped, run)
     write_result(arguments.out, score | {"predictions": recorded_predictions(judgements)})
     print_in9(score)
 

@@ -1,7 +1,8 @@
 """Say what the backgrounds of each source give away of the objects: to classifiers, by their holes, to a segmenter.
 
 All recipes of this pipeline (`python -m pipeline.leak`, as the DVC stage does), or any model
-(`python -m pipeline.leak --data RELEASE --checkpoint FILE --arch resnet50 [--in9]`; without a segmenter).
+(`python -m pipeline.leak --data RELEASE --checkpoint FILE --arch resnet50 [--in9]`; without a segmenter, and of data
+without masks without holes).
 """
 
 import argparse
@@ -21,6 +22,7 @@ from models.evaluation.leak_sheet import leak_sheet
 from models.evaluation.leak_sources import Found, Leaks, describe_sources, look_for_objects, open_leaks, removers_of
 from models.segmenters.factory import Means, build_segmenter
 from models.segmenters.settings import SegmentJob
+from pipeline._arguments import per_class, seed
 from pipeline._judging import (
     add_any_model_arguments,
     birth,
@@ -37,12 +39,18 @@ from pipeline._stage import RUNS, SCORES, SETS, WEIGHTS, pixel_cache, read_setti
 from pipeline._workspace import weights_manifests, workspace
 
 _SETS = ("original", FG_MASK)
+# The plain command's: each source holds the crops of so many photos a class, twice over.
+_DRAWN = {"per_class": 50, "seed": 0}
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Judge the recipes, or any model."""
     check_door(arguments)
     if arguments.data is None:
+        for name in (name for name in _DRAWN if name in arguments):
+            raise InputError(
+                f"--{name.replace('_', '-')} says nothing of recipes: give it with --data, or leave it out"
+            )
         judge_recipes()
     else:
         judge_any(arguments)
@@ -59,9 +67,11 @@ def judge_recipes() -> None:
     with workspace("leak", settings=settings, inputs=inputs, outs=outs) as work:
         sources, device = open_sources(SETS, sets), runtime()["device"]
         reading = {"split": SPLIT, "workers": runtime()["workers"], "cache": pixel_cache()}
+        removers = removers_of(settings["sources"], weights=WEIGHTS / "inpainting", device=device)
         leaks = open_leaks(
             sources,
-            removers_of(settings["sources"], weights=WEIGHTS / "inpainting", device=device),
+            removers,
+            others=[name for name in settings["sources"] if name not in removers],
             per_class=settings["per_class"],
             seed=settings["seed"],
             reading=reading,
@@ -87,27 +97,36 @@ def judge_recipes() -> None:
 
 
 def judge_any(arguments: argparse.Namespace) -> None:
-    """Judge, print, and write `--out`: of the tiled source, and of the filled ones that lie in the data."""
+    """Judge, print, and write `--out`: of the tiled source, and of the others that lie in the data."""
     run = running(arguments)
-    filled = _filled_sources(arguments.data)
-    names = (*_SETS, *(background_set(name) for name in (TILED, *filled)))
-    sources: Mapping[str, ImageSource] = open_data(arguments, names)
+    chosen, drawn = (vars(arguments).get(name, default) for name, default in _DRAWN.items())
+    settings = _sources_in(arguments.data)
+    further = (*_SETS, *map(background_set, settings))
+    sources: Mapping[str, ImageSource] = open_data(arguments, [background_set(TILED)], optional=further)
     model, record = read_model(arguments, data_classes(arguments, sources))
     reading = {"split": arguments.split, "workers": arguments.workers}
-    removers = removers_of(filled, weights=WEIGHTS / "inpainting", device=arguments.device)
-    leaks = open_leaks(sources, removers, per_class=None, seed=0, reading=reading)
-    score = birth(arguments, record, sources) | _common(leaks, {}, filled, split=arguments.split)
+    there = {name: each for name, each in settings.items() if background_set(name) in sources}
+    removers = removers_of(there, weights=WEIGHTS / "inpainting", device=arguments.device)
+    leaks = open_leaks(
+        sources,
+        removers,
+        others=[name for name in there if name not in removers],
+        per_class=chosen,
+        seed=drawn,
+        reading=reading,
+    )
+    score = birth(arguments, record, sources) | _common(leaks, {}, settings, split=arguments.split) | {"seed": drawn}
     score |= {"model_sources": leaks.of_model(model, run=run, reading=reading)}
     write_result(arguments.out, score)
     print_leak(score)
 
 
-def _filled_sources(data: Path) -> dict[str, Any]:
-    """The filled sources among the sets of a folder, with the settings that their manifests hold."""
+def _sources_in(data: Path) -> dict[str, Any]:
+    """The further sources among the sets of a folder, with the settings that their manifests hold."""
     found = {}
     for path in sorted(data.glob(f"{background_set('*')}/{MANIFEST}")) if data.is_dir() else ():
         source = json.loads(path.read_text()).get("settings", {}).get("source", {})
-        if isinstance(source, dict) and source.get("kind") == "filled":
+        if isinstance(source, dict) and source.get("kind") in ("filled", "external"):
             found[path.parent.name.removeprefix(background_set(""))] = source
     return found
 
@@ -128,7 +147,7 @@ def _common(
     leaks: Leaks, found: Mapping[str, Found], settings: Mapping[str, Any], *, split: str = SPLIT
 ) -> dict[str, Any]:
     """What a result says of the data and the sources, whoever is judged."""
-    classes = classes_of(leaks.sources[name] for name in _SETS)
+    classes = classes_of([leaks.sources[background_set(TILED)]])
     originals = None
     if "original" in found and leaks.looked is not None:
         originals = found_share(found["original"], leaks.looked.photos.masks)
@@ -157,4 +176,15 @@ if __name__ == "__main__":
         prog="python -m pipeline.leak", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add_any_model_arguments(parser)
+    holes = parser.add_argument_group("the holes, with --data")
+    holes.add_argument(
+        "--per-class",
+        type=per_class,
+        default=argparse.SUPPRESS,
+        metavar="N",
+        help=f"photos of each class (all: every one; 0: no holes); default {_DRAWN['per_class']}",
+    )
+    holes.add_argument(
+        "--seed", type=seed, default=argparse.SUPPRESS, help="draws them, and whose background each hole is put into"
+    )
     run_stage(main, parser)

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Int64, UInt8
 
 from bgdata.classes import ClassList
-from bgdata.compose.background import BackgroundChoice, tile_background
+from bgdata.compose.background import BackgroundChoice, has_strip, tile_background
 from bgdata.compose.fill import Filler, hole_of
 from bgdata.geometry import Box
 from bgdata.randomness import image_generator
@@ -23,7 +23,7 @@ from models.evaluation.in9 import Judgement, accuracy_summary, predict
 from models.evaluation.statistics import paired_gap
 
 # Why there is no number, in the results' words.
-NO_OBJECT = "photos without objects: nothing was removed from them"
+NO_CLASS = "photos without objects, of unknown classes: nothing can be right"
 NO_IMAGES = "no images of the split that is judged"
 
 
@@ -49,8 +49,11 @@ class Tiles:
         masks: Sequence[Bool[np.ndarray, "h w"]],  # noqa: ARG002  # a Remover's
         boxes: Sequence[Box],
     ) -> list[UInt8[np.ndarray, "h w 3"]]:
-        """Cover each box."""
-        return [tile_background(image, box) for image, box in zip(images, boxes, strict=True)]
+        """Cover each box; one that leaves no strip of its image leaves it as it is."""
+        return [
+            tile_background(image, box) if has_strip(box, image.shape[:2]) else image
+            for image, box in zip(images, boxes, strict=True)
+        ]
 
 
 @dataclass(frozen=True)

@@ -150,6 +150,14 @@ def test_a_hole_over_all_of_an_image_leaves_it() -> None:
     assert second.shape == image.shape
 
 
+def test_tiles_leave_an_image_whose_box_is_all_of_it() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    mask = np.ones((8, 8), np.bool_)
+    whole, part = Tiles().remove([image, image], [mask, mask], [Box(0, 0, 8, 8), Box(2, 0, 6, 8)])
+    assert (whole == image).all()
+    assert (part != image).any()
+
+
 def judgement(correct: Sequence[bool], ids: Sequence[str]) -> Judgement:
     labels = np.zeros(len(correct), np.int64)
     predicted = np.where(np.array(correct), 0, 1)

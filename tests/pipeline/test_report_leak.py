@@ -53,6 +53,20 @@ def test_without_a_segmenter_it_says_so(project: Path) -> None:
     assert "found_share" not in json.loads((project / "report/metrics.json").read_text())["leak"]["t"]
 
 
+def test_photos_without_objects_have_an_accuracy_alone(project: Path) -> None:
+    path = project / "scores/leak.json"
+    score = json.loads(path.read_text())
+    score["sources"]["places"] |= {"images": 12, "why": None}
+    accuracy = {"accuracy": 0.75, "correct": 9, "count": 12, "interval": [0.47, 0.91]}
+    for judged in score["recipes"].values():
+        judged["sources"]["places"] = {"accuracy": accuracy, "against": None, "holes": None}
+        judged["seeds"][0]["sources"]["places"] = {"accuracy": 0.75, "hole_leak": None}
+    path.write_text(json.dumps(score))
+    assert "75.0 [47.0, 91.0] \N{EN DASH}" in section(run(), "leak")
+    numbers = json.loads((project / "report/metrics.json").read_text())["leak"]["places"]
+    assert numbers == {"accuracy": dict.fromkeys(RECIPES, 0.75), "hole_leak": {}, "mean_accuracy": 0.75}
+
+
 def test_files_that_do_not_fit_are_sentences(project: Path) -> None:
     path = project / "scores/leak.json"
     whole = path.read_text()

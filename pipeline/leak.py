@@ -47,10 +47,10 @@ def main(arguments: argparse.Namespace) -> None:
     """Judge the recipes, or any model."""
     check_door(arguments)
     if arguments.data is None:
-        for name in (name for name in _DRAWN if name in arguments):
-            raise InputError(
-                f"--{name.replace('_', '-')} says nothing of recipes: give it with --data, or leave it out"
-            )
+        for name in _DRAWN:
+            if name in arguments:
+                flag = name.replace("_", "-")
+                raise InputError(f"--{flag} says nothing of recipes: give it with --data, or leave it out")
         judge_recipes()
     else:
         judge_any(arguments)

@@ -44,11 +44,11 @@ _DRAWN = {"per_class": 50, "seed": 0}
 def main(arguments: argparse.Namespace) -> None:
     """Judge the recipes, or any model."""
     if arguments.data is None:
-        given = [name for name in ("checkpoint", "weights", "entry", "classes", "out") if getattr(arguments, name)]
-        for name in (*given, *(name for name in _DRAWN if name in arguments)):
-            raise InputError(
-                f"--{name.replace('_', '-')} says nothing of recipes: give it with --data, or leave it out"
-            )
+        for name in ("checkpoint", "weights", "entry", "classes", "out", *_DRAWN):
+            # `--per-class all` is None, and no default.
+            if getattr(arguments, name, None) is not None or (name in _DRAWN and name in arguments):
+                argument = f"--{name.replace('_', '-')}"
+                raise InputError(f"{argument} says nothing of recipes: give it with --data, or leave it out")
         judge_recipes()
     else:
         check_file(arguments.out, argument="--out")

@@ -2,8 +2,8 @@
 
     OMP_NUM_THREADS=1 python -m benchmarks.segmenters sam2 mm_grounding_dino
 
-Real architectures at their smallest, random weights, photos of ImageNet's mean size, two boxes or one phrase a photo, all
-in one run. Last, how far bfloat16 moves masks (IoU with float32's, of the same boxes).
+Real architectures at their smallest, random weights, photos of ImageNet's mean size, two boxes or one phrase a photo;
+all in one run. Last, how far bfloat16 moves masks (IoU with float32's, of the same boxes).
 """
 
 import argparse

@@ -86,7 +86,7 @@ def decode_mask(data: bytes) -> Bool[np.ndarray, "h w"]:
 
 def encode_mask(mask: Bool[np.ndarray, "h w"]) -> bytes:
     """Encode a mask as a 1-bit PNG (any viewer shows it black and white; level 1: masks compress well at once)."""
-    pixels = mask.view(np.uint8) * np.uint8(255)
+    pixels = np.negative(mask.view(np.uint8))  # 1 becomes 255
     done, data = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_BILEVEL, 1, cv2.IMWRITE_PNG_COMPRESSION, 1])
     if not done:
         raise ValueError(f"OpenCV could not encode a mask of shape {mask.shape}")

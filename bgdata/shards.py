@@ -28,6 +28,7 @@ MANIFEST = "manifest.json"
 REJECTED = "rejected.csv"
 PARTS = "parts"
 _COLUMNS = ("id", "split", "label", "wnid", "name", "shard", "offset", "size")
+_BUFFER = 1 << 18  # bytes that a shard being written keeps in memory
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,8 @@ class Row:
 
     def to_cells(self) -> dict[str, Any]:
         """The row as the index's cells."""
-        return {column: getattr(self, column) for column in _COLUMNS} | dict(self.extra)
+        cells = dict(vars(self))
+        return cells | cells.pop("extra")
 
     @classmethod
     def from_cells(cls, cells: Mapping[str, str]) -> "Row":
@@ -89,31 +91,57 @@ class ShardWriter:
         self._folder = folder
         self._shard = shard
         self._partial = folder / f"{shard}.tmp"
-        self._file = self._partial.open("wb")
+        self._file = self._partial.open("wb", buffering=_BUFFER)
+        self._length = 0
+        self._digest = hashlib.sha256()
         self._rows: list[dict[str, Any]] = []
 
     def add(self, row: Row, data: bytes) -> None:
         """Append one image; the row's place in the shard is filled in here."""
-        header = tarfile.TarInfo(row.name)
-        header.size = len(data)
-        header.mode = 0o644
-        place = {"shard": self._shard, "offset": self._file.tell() + tarfile.BLOCKSIZE, "size": len(data)}
+        place = {"shard": self._shard, "offset": self._length + tarfile.BLOCKSIZE, "size": len(data)}
         # Not TarFile.addfile: it costs as much as two JPEG encodes. A header, the data, zeros up to the next block.
-        self._file.write(header.tobuf(tarfile.USTAR_FORMAT) + data + bytes(-len(data) % tarfile.BLOCKSIZE))
+        self._write(_tar_header(row.name, len(data)) + data + bytes(-len(data) % tarfile.BLOCKSIZE))
         self._rows.append(row.to_cells() | place)
+
+    def _write(self, blocks: bytes) -> None:
+        self._file.write(blocks)
+        self._digest.update(blocks)
+        self._length += len(blocks)
 
     def __enter__(self) -> "ShardWriter":
         return self
 
     def __exit__(self, failure: type[BaseException] | None, *_: object) -> None:
         with self._file:
-            self._file.write(bytes(2 * tarfile.BLOCKSIZE))
+            self._write(bytes(2 * tarfile.BLOCKSIZE))
         if failure is not None:
             return
-        with self._partial.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
         self._partial.replace(self._folder / self._shard)
-        write_text_whole(_part_path(self._folder, self._shard), json.dumps({"sha256": digest, "rows": self._rows}))
+        part = {"sha256": self._digest.hexdigest(), "rows": self._rows}
+        write_text_whole(_part_path(self._folder, self._shard), json.dumps(part))
+
+
+def _tar_header(name: str, size: int) -> bytes:
+    """A member's header, with a fixed owner, mode and time: what tarfile writes, in a tenth of its time."""
+    if not name.isascii() or len(name) > tarfile.LENGTH_NAME:
+        return _tarfile_header(name, size)
+    path, length = name.encode(), b"%011o" % size
+    header = bytearray(_EMPTY_HEADER)
+    header[: len(path)] = path
+    header[124:135] = length
+    unsigned = int(header[148:154], 8) + sum(path) + sum(length) - sum(b"0" * 11)
+    header[148:154] = b"%06o" % unsigned  # the sum of the header's bytes
+    return bytes(header)
+
+
+def _tarfile_header(name: str, size: int) -> bytes:
+    header = tarfile.TarInfo(name)
+    header.size = size
+    header.mode = 0o644
+    return header.tobuf(tarfile.USTAR_FORMAT)
+
+
+_EMPTY_HEADER = _tarfile_header("", 0)
 
 
 def write_shard(folder: Path, shard: str, members: Iterable[tuple[Row, bytes]]) -> None:
@@ -249,10 +277,14 @@ def corrupt_files(images: ImageSet) -> Iterator[str]:
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
     """Write a CSV file whole: a kill leaves the old one or the new one."""
+    known = set(columns)
     text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        if not known >= row.keys():
+            raise ValueError(f"{path.name} has no column {min(row.keys() - known)}")
+        writer.writerow([row.get(column, "") for column in columns])
     write_text_whole(path, text.getvalue())
 
 

@@ -5,6 +5,7 @@ import math
 import tempfile
 from pathlib import Path
 
+from bgdata.compose.names import VARIANTS, is_further_set
 from bgdata.errors import InputError
 
 
@@ -48,6 +49,15 @@ def part(text: str) -> tuple[int, int]:
     if not (first.isdecimal() and count.isdecimal() and 1 <= int(first) <= int(count)):
         raise argparse.ArgumentTypeError(f"{text!r}: expected I/N with I from 1 to N, as 2/4")
     return int(first), int(count)
+
+
+def judged_set(text: str) -> str:
+    """The name of a set that can be judged: a variant, or a set of a further source or correlation."""
+    if text in VARIANTS or is_further_set(text):
+        return text
+    raise argparse.ArgumentTypeError(
+        f"{text!r}: expected one of {', '.join(VARIANTS)}, or a further set, as only_bg_f or mixed_correlated_c95"
+    )
 
 
 def check_file(path: Path | None, *, argument: str) -> None:

@@ -20,7 +20,7 @@ from bgdata.sources import open_sources, passed_over
 from models.classifiers.judged import Judged
 from models.classifiers.loading import ModelSource, load_judged
 from models.devices import resolve_device
-from pipeline._arguments import check_file, number, positive, positive_number
+from pipeline._arguments import check_file, judged_set, number, positive, positive_number
 
 # Images in a forward pass: a CPU's caches hold few, a GPU wants many.
 _BATCH = {"cpu": 16, "cuda": 256}
@@ -81,7 +81,14 @@ def add_any_model_arguments(parser: argparse.ArgumentParser) -> None:
 def add_variants_argument(parser: argparse.ArgumentParser) -> None:
     """Which variants are judged; `--eval-dataset` is the official evaluator's."""
     parser.add_argument(
-        "--variants", "--eval-dataset", nargs="+", default=list(VARIANTS), choices=VARIANTS, metavar="VARIANT"
+        "--variants",
+        "--eval-dataset",
+        nargs="+",
+        default=list(VARIANTS),
+        type=judged_set,
+        metavar="VARIANT",
+        help=f"of {', '.join(VARIANTS)} (default: all), and of ours also those of further sources and correlations "
+        "(only_bg_f, mixed_rand_f, mixed_correlated_c95 ...)",
     )
 
 
@@ -90,7 +97,7 @@ def check_door(arguments: argparse.Namespace) -> None:
 
     Raises InputError where a mixture was given, or the result has no place.
     """
-    if arguments.recipe is not None and arguments.data is not None:
+    if getattr(arguments, "recipe", None) is not None and arguments.data is not None:
         raise InputError("give either a recipe (none: all), or --data with a model (any model, without DVC), not both")
     if arguments.data is not None:
         check_file(arguments.out, argument="--out")

@@ -32,6 +32,10 @@ def print_in9(score: Mapping[str, Any]) -> None:
     ]
     print_table(header, rows)
     _print_passed_over(score)
+    for name, variant in score["variants"].items():
+        if worst := variant.get("worst_group"):
+            group = f"{worst['class']} on {worst['background']}"
+            print(f"worst group of {name}: {percent(worst['accuracy'])} ({group}, {worst['count']} images)")
     if "photos_missing" in score:
         missing = ", ".join(f"{name} lacks {count}" for name, count in score["photos_missing"].items())
         print(f"\nthe variants hold different photos ({missing}): gaps are of the photos that both variants have")

@@ -27,7 +27,10 @@ def resolve_settings(params: Params) -> dict[str, Any]:
         "runtime": params.runtime.model_dump(),
         "fetch": params.fetch.model_dump(include={"source", source}) | classes | seed,
         "ingest": params.ingest.model_dump() | {"source": source} | classes | seed,
-        "segment": _segmenters(params, {params.segment.method}) | {"method": params.segment.method} | seed,
+        "segment": _segmenters(params, {params.segment.method})
+        | _choice(params)
+        | {"method": params.segment.method}
+        | seed,
         "train_unet": {"unet": params.unet.model_dump(exclude={"train"}) if params.unet.train else None} | seed,
         "render": params.render.model_dump() | seed,
         "evaluate": params.evaluate.model_dump() | judged | seed,
@@ -158,6 +161,11 @@ def _segmenters(params: Params, methods: set[Method]) -> dict[str, Any]:
     """`segment` with the sections that these methods read."""
     sections = {section for method in methods for section in SECTIONS[method]}
     return params.segment.model_dump(include=sections | {"clean", "quality"})
+
+
+def _choice(params: Params) -> dict[str, Any]:
+    """`segment.choose`, where it is not the method's own choice that counts."""
+    return {"choose": params.segment.choose.model_dump()} if params.segment.choose.by == "leak" else {}
 
 
 def _wanted_weights(params: Params) -> set[str]:

@@ -27,7 +27,8 @@ WEIGHTS = Path("data/weights")
 TRANSFER_SETS = RAW / "transfer"
 # What each backbone of the transfer is, by the hash of its weights.
 BACKBONES = Path("data/backbones")
-# Which backgrounds each recipe takes, by the hash of their set.
+# A small file for each source of backgrounds, and which of them each recipe takes.
+BACKGROUND_SOURCES = Path("data/sources")
 RECIPE_BACKGROUNDS = Path("data/backgrounds")
 # Networks of other tasks, on backbones. Not in RUNS, from which the backbones come.
 TRANSFER = Path("transfer")

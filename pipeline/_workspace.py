@@ -13,6 +13,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from bgdata.compose.names import background_set
 from bgdata.errors import InputError
 from bgdata.shards import MANIFEST, PARTS, write_text_whole
 from pipeline._code import Code
@@ -55,8 +56,9 @@ def workspace(stage: str, *, settings: Any, inputs: Mapping[str, Path], outs: Ma
 
 
 def weights_manifests(*groups: str) -> dict[str, Path]:
-    """The manifests of fetched weights, as inputs of a workspace."""
-    return {f"weights/{group}": WEIGHTS / group / MANIFEST for group in groups}
+    """The manifests of the weights that were fetched, as inputs of a workspace."""
+    found = {f"weights/{group}": WEIGHTS / group / MANIFEST for group in groups}
+    return {name: path for name, path in found.items() if path.is_file()}
 
 
 def fingerprint(stage: str, settings: Any, inputs: Mapping[str, Path]) -> str:
@@ -85,6 +87,13 @@ def _publish(source: Path, out: Path) -> None:
         if path.is_file() and PARTS not in place.parts and path.suffix != ".tmp":
             (out / place).parent.mkdir(parents=True, exist_ok=True)
             link_file(path, out / place)
+
+
+def write_source(work: Path, source: str) -> None:
+    """Say in `work/<source>.json` what the set of backgrounds beside it is, by the hash of its manifest."""
+    name = background_set(source)
+    digest = hashlib.sha256((work / name / MANIFEST).read_bytes()).hexdigest()
+    write_text_whole(work / f"{source}.json", json.dumps({"set": name, "manifest_sha256": digest}, indent=1) + "\n")
 
 
 def link_file(source: Path, target: Path) -> None:

@@ -1,7 +1,8 @@
 """Write a further source of backgrounds and the mixed variants on them, into data/in9/{only_bg,mixed_*}_<source>/."""
 
 import argparse
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ from bgdata.compose.names import source_sets
 from bgdata.compose.settings import BackgroundsJob, ExternalSettings, FilledSettings
 from bgdata.shards import MANIFEST
 from models.inpainting.factory import load_filler
-from pipeline._stage import SETS, WEIGHTS, read_settings, run_stage, runtime
-from pipeline._workspace import weights_manifests, workspace
+from pipeline._stage import BACKGROUND_SOURCES, SETS, WEIGHTS, read_settings, run_stage, runtime
+from pipeline._workspace import weights_manifests, workspace, write_source
 
 _INPUTS = Inputs(photos=SETS / "photos", masks=SETS / "masks", originals=SETS / "original")
 
@@ -49,14 +50,18 @@ def _read(name: str, job: BackgroundsJob, settings: Any) -> dict[str, Any]:
         return write_external_sets(name, job, _INPUTS, listing, work=work, workers=runtime()["workers"])
 
 
-def _workspace(name: str, settings: Any, further: dict[str, Path]) -> AbstractContextManager[Path]:
+@contextmanager
+def _workspace(name: str, settings: Any, further: dict[str, Path]) -> Iterator[Path]:
     sets = {"photos": _INPUTS.photos, "masks": _INPUTS.masks, "original": _INPUTS.originals}
-    return workspace(
+    outs = {written: SETS / written for written in source_sets(name)}
+    with workspace(
         f"backgrounds-{name}",
         settings=settings,
         inputs={key: folder / MANIFEST for key, folder in sets.items()} | further,
-        outs={written: SETS / written for written in source_sets(name)},
-    )
+        outs=outs | {f"{name}.json": BACKGROUND_SOURCES / f"{name}.json"},
+    ) as work:
+        yield work
+        write_source(work, name)
 
 
 if __name__ == "__main__":

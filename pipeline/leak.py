@@ -21,10 +21,11 @@ from models.evaluation.leak_sheet import leak_sheet
 from models.evaluation.leak_sources import Found, Leaks, describe_sources, look_for_objects, open_leaks, removers_of
 from models.segmenters.factory import Means, build_segmenter
 from models.segmenters.settings import SegmentJob
-from pipeline._arguments import check_file, per_class, seed
+from pipeline._arguments import per_class, seed
 from pipeline._judging import (
     add_any_model_arguments,
     birth,
+    check_door,
     data_classes,
     open_data,
     read_model,
@@ -43,15 +44,14 @@ _DRAWN = {"per_class": 50, "seed": 0}
 
 def main(arguments: argparse.Namespace) -> None:
     """Judge the recipes, or any model."""
+    check_door(arguments)
     if arguments.data is None:
-        for name in ("checkpoint", "weights", "entry", "classes", "out", *_DRAWN):
-            # `--per-class all` is None, and no default.
-            if getattr(arguments, name, None) is not None or (name in _DRAWN and name in arguments):
-                argument = f"--{name.replace('_', '-')}"
-                raise InputError(f"{argument} says nothing of recipes: give it with --data, or leave it out")
+        for name in _DRAWN:
+            if name in arguments:
+                flag = name.replace("_", "-")
+                raise InputError(f"--{flag} says nothing of recipes: give it with --data, or leave it out")
         judge_recipes()
     else:
-        check_file(arguments.out, argument="--out")
         judge_any(arguments)
 
 

@@ -2,28 +2,26 @@
 trained anew for them."""
 
 import argparse
-import hashlib
 import json
 
-from bgdata.compose.names import background_set
 from bgdata.errors import InputError
-from bgdata.shards import MANIFEST, write_text_whole
-from pipeline._stage import RECIPE_BACKGROUNDS, SETS, read_settings, run_stage
+from bgdata.shards import write_text_whole
+from pipeline._stage import BACKGROUND_SOURCES, RECIPE_BACKGROUNDS, read_settings, run_stage
 
 
 def main(_: argparse.Namespace) -> None:
-    """Write data/backgrounds/<recipe>.json of each; `set` is null where a recipe takes none."""
+    """Write data/backgrounds/<recipe>.json of each: what its source says of itself; `set` is null where it has none."""
     RECIPE_BACKGROUNDS.mkdir(parents=True, exist_ok=True)
     for recipe, source in read_settings("recipe_backgrounds")["recipes"].items():
-        record = {"set": None} if source is None else _record(background_set(source))
-        write_text_whole(RECIPE_BACKGROUNDS / f"{recipe}.json", json.dumps(record, indent=1) + "\n")
+        text = json.dumps({"set": None}, indent=1) + "\n" if source is None else _said(source)
+        write_text_whole(RECIPE_BACKGROUNDS / f"{recipe}.json", text)
 
 
-def _record(name: str) -> dict[str, str]:
-    manifest = SETS / name / MANIFEST
-    if not manifest.is_file():
-        raise InputError(f"{manifest} is missing: run the stage that makes the set first (`dvc repro` does)")
-    return {"set": name, "manifest_sha256": hashlib.sha256(manifest.read_bytes()).hexdigest()}
+def _said(source: str) -> str:
+    path = BACKGROUND_SOURCES / f"{source}.json"
+    if not path.is_file():
+        raise InputError(f"{path} is missing: run the stage that makes the source first (`dvc repro` does)")
+    return path.read_text()
 
 
 if __name__ == "__main__":

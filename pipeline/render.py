@@ -2,12 +2,13 @@
 
 import argparse
 
+from bgdata.compose.names import TILED
 from bgdata.compose.render import SETS as RENDERED
 from bgdata.compose.render import render_sets
 from bgdata.compose.settings import RenderSettings
 from bgdata.shards import MANIFEST
-from pipeline._stage import SETS, read_settings, run_stage, runtime
-from pipeline._workspace import workspace
+from pipeline._stage import BACKGROUND_SOURCES, SETS, read_settings, run_stage, runtime
+from pipeline._workspace import workspace, write_source
 
 
 def main(_: argparse.Namespace) -> None:
@@ -15,7 +16,7 @@ def main(_: argparse.Namespace) -> None:
     settings = read_settings("render")
     photos, masks = SETS / "photos", SETS / "masks"
     inputs = {"photos": photos / MANIFEST, "masks": masks / MANIFEST}
-    outs = {name: SETS / name for name in RENDERED}
+    outs = {name: SETS / name for name in RENDERED} | {f"{TILED}.json": BACKGROUND_SOURCES / f"{TILED}.json"}
     with workspace("render", settings=settings, inputs=inputs, outs=outs) as work:
         seed = settings.pop("seed")
         render_sets(
@@ -26,6 +27,7 @@ def main(_: argparse.Namespace) -> None:
             work=work,
             workers=runtime()["workers"],
         )
+        write_source(work, TILED)
 
 
 if __name__ == "__main__":

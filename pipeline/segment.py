@@ -16,9 +16,11 @@ def main(_: argparse.Namespace) -> None:
     resolved = read_settings("segment")
     photos, given = SETS / "photos", SETS / "given_masks"
     inputs = {"photos": photos / MANIFEST, "given_masks": given / MANIFEST, **weights_manifests("segmenters")}
-    checkpoint = (resolved.get("unet") or {}).get("checkpoint")
-    if checkpoint and Path(checkpoint).is_file():
-        inputs["unet"] = Path(checkpoint)
+    choosing = (resolved.get("choose") or {}).get("classifier")
+    for name, section in {"unet": resolved.get("unet"), "choose": choosing}.items():
+        checkpoint = (section or {}).get("checkpoint")
+        if checkpoint and Path(checkpoint).is_file():
+            inputs[name] = Path(checkpoint)
     with workspace("segment", settings=resolved, inputs=inputs, outs={MASKS: SETS / MASKS}) as work:
         manifest = segment_photos(
             photos,
@@ -30,6 +32,9 @@ def main(_: argparse.Namespace) -> None:
             means=Means(weights=WEIGHTS / "segmenters", device=runtime()["device"], batch=runtime()["segment_batch"]),
         )
     print(f"segment: {manifest['photos']} photos by {manifest['method']}, rejected: {manifest['rejected'] or 'none'}")
+    if chosen := manifest.get("chosen"):
+        others, several = chosen["other_than_by_score"], chosen["photos_with_several"]
+        print(f"chosen by leak: another mask than the method's own for {others} of {several} photos with several")
 
 
 if __name__ == "__main__":

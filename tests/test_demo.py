@@ -120,6 +120,16 @@ def test_the_demo_shows_what_the_readme_says(demo: Path) -> None:
     assert static["original"] < dynamic["original"]
 
 
+def test_less_of_an_object_is_found_where_it_was_taken_away(demo: Path) -> None:
+    leak = json.loads((demo / "scores/leak.json").read_text())
+    assert set(leak["sources"]) == {"t", "f"}
+    assert set(leak["recipes"]) == set(metrics(demo))
+    for source in leak["sources"].values():
+        assert source["images"] == 360
+        assert source["found"]["share"] < leak["originals"]["share"]
+    assert (demo / "scores/leak.jpg").stat().st_size > 10_000
+
+
 def test_networks_on_its_backbones_learn_their_tasks(demo: Path) -> None:
     found = {path.parent.name: json.loads(path.read_bytes()) for path in demo.glob("scores/transfer/*/scores.json")}
     assert {score["task"] for score in found.values()} == {"detection", "segmentation"}
@@ -147,7 +157,7 @@ def test_a_second_repro_runs_nothing(demo: Path) -> None:
 
 
 def test_every_set_reads(demo: Path) -> None:
-    for name in (*SETS, "mixup", "cutmix", "photos", "masks"):
+    for name in (*SETS, "only_bg_f", "mixed_rand_f", "mixup", "cutmix", "photos", "masks"):
         subprocess.run(
             [sys.executable, "-m", "pipeline.export", "--check", f"data/in9/{name}"],
             cwd=demo,

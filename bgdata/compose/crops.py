@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from bgdata.arrays import create_array
+from bgdata.arrays import ArrayWriter, create_array
 from bgdata.compose.background import has_strip
 from bgdata.errors import InputError
 from bgdata.geometry import Box, CentreCrop, mask_box
@@ -71,8 +71,8 @@ def crop_photos(
 
 def open_crops(work: Path, boxes: list[Box | None], reasons: list[str | None]) -> Crops:
     """The crops that `crop_photos` left in `work`, as read-only memory maps."""
-    pixels = np.load(work / "pixels.npy", mmap_mode="r")
-    return Crops(pixels=pixels, masks=np.load(work / "masks.npy", mmap_mode="r"), boxes=boxes, reasons=reasons)
+    pixels, masks = (np.asarray(np.load(work / f"{name}.npy", mmap_mode="r")) for name in ("pixels", "masks"))
+    return Crops(pixels, masks, boxes, reasons)
 
 
 def _crop_chunk(
@@ -84,10 +84,13 @@ def _crop_chunk(
     crop: CentreCrop,
     work: Path,
 ) -> int:
-    pixels = np.load(work / "pixels.npy", mmap_mode="r+")
-    crops = np.load(work / "masks.npy", mmap_mode="r+")
     parts: list[dict[str, Any]] = []
-    with ImageSet(photos, rows=rows) as photo_set, ImageSet(masks, rows=mask_rows) as mask_set:
+    with (
+        ImageSet(photos, rows=rows) as photo_set,
+        ImageSet(masks, rows=mask_rows) as mask_set,
+        ArrayWriter(work / "pixels.npy") as pixels,
+        ArrayWriter(work / "masks.npy") as foregrounds,
+    ):
         for position, (photo_row, mask_row) in enumerate(zip(rows, mask_rows, strict=True), start):
             try:
                 image = decode_image(photo_set.read(photo_row))
@@ -96,8 +99,8 @@ def _crop_chunk(
                 raise InputError(f"photo {photo_row.id} or its mask: {error}") from None
             check_same_size(mask, image.shape, name=photo_row.id)
             pixels[position] = crop.image(image)
-            crops[position] = crop.mask(mask)
-            box = _joined_box(Box.from_cells(photo_row.extra), image.shape[:2], crops[position], crop)
+            foregrounds[position] = cut = crop.mask(mask)
+            box = _joined_box(Box.from_cells(photo_row.extra), image.shape[:2], cut, crop)
             parts.append({"box": box, "reason": _reason(box, crop)})
     write_text_whole(_part(work, start), json.dumps(parts))
     return len(rows)

@@ -4,6 +4,8 @@ A source says what stands where the foreground was. `t`, the paper's tiles, is a
 others are named in params.yaml (`backgrounds`), and each has a set of backgrounds and the mixed variants on them.
 """
 
+import re
+
 # In the order in which tables show them.
 VARIANTS = (
     "original",
@@ -38,3 +40,8 @@ def source_sets(source: str) -> tuple[str, ...]:
 def correlated_set(name: str) -> str:
     """The set of a chosen correlation between class and background (`correlated.<name>`)."""
     return f"mixed_correlated_{name}"
+
+
+def is_further_set(name: str) -> bool:
+    """Whether a name is one that a set of `backgrounds` or `correlated` can have."""
+    return re.fullmatch(r"(only_bg|mixed_same|mixed_rand|mixed_next|mixed_correlated)_[a-z0-9_]+", name) is not None

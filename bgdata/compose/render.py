@@ -81,7 +81,7 @@ def render_sets(photos: Path, masks: Path, *, settings: RenderSettings, seed: in
 
 
 def _classes_of(photos: Path, masks: Path) -> ClassList:
-    with ImageSet(photos) as photo_set, ImageSet(masks) as mask_set:
+    with ImageSet(photos, rows=()) as photo_set, ImageSet(masks, rows=()) as mask_set:
         return check_same({str(photos): photo_set.classes, str(masks): mask_set.classes})
 
 
@@ -91,10 +91,10 @@ def plan_photos(
     """Decide what is rendered and every background, from (seed, image id) alone; returns (plan, rejected rows)."""
     reasons = list(crops.reasons)
     for positions in _by_class(rows, reasons).values():
-        limit = getattr(settings.per_class, rows[positions[0]].split)
-        order = seeded_order(seed, [rows[position].id for position in positions], "render.per_class")
-        for surplus in order[limit:] if limit else []:
-            reasons[positions[surplus]] = "class_is_full"
+        if limit := getattr(settings.per_class, rows[positions[0]].split):
+            order = seeded_order(seed, [rows[position].id for position in positions], "render.per_class")
+            for surplus in order[limit:]:
+                reasons[positions[surplus]] = "class_is_full"
     rejected = [
         {"id": row.id, "split": row.split, "label": row.label, "reason": reason}
         for row, reason in zip(rows, reasons, strict=True)
@@ -175,21 +175,22 @@ def _render_shard(photos: Sequence[PlannedPhoto], shard: str, settings: RenderSe
 
 def _render_photo(photo: PlannedPhoto, crops: Crops, settings: RenderSettings) -> Iterator[tuple[str, Row, bytes]]:
     cutout = cut_out(photo, crops, settings)
+    row = rendered_row(photo, photo.row.id)
     for variant, make in UNMIXED.items():
-        yield variant, rendered_row(photo, photo.row.id), encode_jpeg(make(cutout), settings.jpeg_quality)
+        yield variant, row, encode_jpeg(make(cutout), settings.jpeg_quality)
 
     def tiled(chosen: Chosen) -> np.ndarray:
-        return tile_background(np.asarray(crops.pixels[chosen.position]), _present(chosen.box))
+        return tile_background(crops.pixels[chosen.position], _present(chosen.box))
 
     yield from mixed_members(photo, cutout, tiled, settings)
-    yield FG_MASK, rendered_row(photo, photo.row.id, ending="png"), encode_mask(np.asarray(crops.masks[photo.position]))
+    yield FG_MASK, rendered_row(photo, photo.row.id, ending="png"), encode_mask(crops.masks[photo.position])
 
 
 def cut_out(photo: PlannedPhoto, crops: Crops, settings: RenderLooks) -> Cutout:
     """A photo of the plan with its foreground, hard or soft."""
-    mask = np.asarray(crops.masks[photo.position])
+    mask = crops.masks[photo.position]
     alpha = mask if settings.edge == "hard" else feathered(mask, settings.feather)
-    return Cutout(np.asarray(crops.pixels[photo.position]), alpha, photo.box)
+    return Cutout(crops.pixels[photo.position], alpha, photo.box)
 
 
 def mixed_members(

@@ -4,7 +4,7 @@ Source: Xiao et al. 2021, table 1.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
@@ -22,10 +22,17 @@ class Cutout:
     alpha: Bool[np.ndarray, "c c"] | Float32[np.ndarray, "c c"]
     box: Box
 
-    @cached_property
+    @property
     def black(self) -> UInt8[np.ndarray, "c c 3"]:
-        """An empty canvas."""
-        return np.zeros_like(self.image)
+        """An empty canvas, read-only."""
+        return _black(self.image.shape)
+
+
+@lru_cache(1)
+def _black(shape: tuple[int, ...]) -> np.ndarray:
+    canvas = np.zeros(shape, np.uint8)
+    canvas.flags.writeable = False
+    return canvas
 
 
 def original(photo: Cutout) -> np.ndarray:

@@ -17,7 +17,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from bgdata.classes import ClassList, check_same
-from bgdata.compose.names import MIXED
+from bgdata.compose.names import MIXED, VARIANTS
 from bgdata.pixels import ImageSource, load_pixels
 from bgdata.shards import Row
 from models.classifiers.judged import Judged
@@ -123,7 +123,8 @@ def in9_score(judgements: Mapping[str, Judgement], *, among_nine: bool) -> dict[
 
     `among_nine` adds, apart, the accuracy of choosing among the list's outputs only (ImageNet's models). Where
     the variants hold different photos, `photos_missing` counts those that each lacks of all; gaps and transitions are
-    of the photos that both variants have.
+    of the photos that both variants have. Sets beside the eight variants that name their backgrounds (`mixed_rand_f`,
+    `mixed_correlated_c95` ...) have a worst group each.
 
     Raises InputError where the judgements are of different lists of classes.
     """
@@ -144,6 +145,10 @@ def in9_score(judgements: Mapping[str, Judgement], *, among_nine: bool) -> dict[
         f"{first} to {second}": transitions(judgements[first], judgements[second])
         for first, second in _comparisons(judgements)
     }
+    for variant, judged in judgements.items():
+        if variant not in VARIANTS and judged.backgrounds is not None:
+            groups = worst_group(judged.labels, judged.backgrounds, judged.correct, classes=classes)
+            score["variants"][variant]["worst_group"] = groups
     missing = photos_missing(judgements)
     return score | ({"photos_missing": missing} if missing else {})
 

@@ -42,16 +42,29 @@ class Detection:
 
 
 @dataclass(frozen=True)
+class Candidate:
+    """A mask that could be the photo's: what it is of (`all`, `box 2`, `box 1, mask 3`, `largest piece`), and the
+    method's own score of it (None: it does not say).
+    """
+
+    mask: Bool[np.ndarray, "h w"]
+    of: str
+    score: float | None = None
+
+
+@dataclass(frozen=True)
 class Segmentation:
     """A mask of the photo's size and how sure the segmenter is (None: it does not say), or the reason for no mask.
 
-    `detections` are the boxes behind it, best first, those that were not kept included.
+    `detections` are the boxes behind it, best first, those that were not kept included. `candidates` are the masks that
+    could stand in its place, in the method's order, `mask` itself first; none unless they were asked for.
     """
 
     mask: Bool[np.ndarray, "h w"] | None
     score: float | None = None
     reason: str | None = None
     detections: tuple[Detection, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
 
 
 @runtime_checkable

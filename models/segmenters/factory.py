@@ -9,6 +9,7 @@ from bgdata.shards import ImageSet
 from models.segmenters.base import Segmenter
 from models.segmenters.given import GivenMasks
 from models.segmenters.grabcut import GrabCut
+from models.segmenters.grabcut_fast import GrabCutFast
 from models.segmenters.settings import SECTIONS, Method, SegmentJob
 
 # These run in one process, on one device; the others in as many processes as there are cores.
@@ -55,12 +56,23 @@ def _grabcut(settings: SegmentJob, seed: int, _: ImageSet | None, __: Means) -> 
     return GrabCut(iterations=settings.grabcut.iterations, seed=seed)
 
 
+def _grabcut_fast(settings: SegmentJob, seed: int, _: ImageSet | None, __: Means) -> Segmenter:
+    fast = settings.grabcut_fast
+    assert fast, "checked by build_segmenter"
+    return GrabCutFast(iterations=fast.iterations, band=fast.band, seed=seed)
+
+
 def _grounded_sam(settings: SegmentJob, _: int, __: ImageSet | None, means: Means) -> Segmenter:
     from models.segmenters.grounded_sam import load_grounded_sam
 
     assert settings.grounding_dino and settings.sam, "checked by build_segmenter"
     return load_grounded_sam(
-        means.weights, settings.grounding_dino, settings.sam, device=means.device, batch=means.batch
+        means.weights,
+        settings.grounding_dino,
+        settings.sam,
+        device=means.device,
+        batch=means.batch,
+        candidates=_candidates(settings),
     )
 
 
@@ -68,14 +80,18 @@ def _sam_boxes(settings: SegmentJob, _: int, __: ImageSet | None, means: Means) 
     from models.segmenters.sam_boxes import load_sam_boxes
 
     assert settings.sam, "checked by build_segmenter"
-    return load_sam_boxes(means.weights, settings.sam, device=means.device, batch=means.batch)
+    return load_sam_boxes(
+        means.weights, settings.sam, device=means.device, batch=means.batch, candidates=_candidates(settings)
+    )
 
 
 def _sam3(settings: SegmentJob, _: int, __: ImageSet | None, means: Means) -> Segmenter:
     from models.segmenters.sam3 import load_sam3
 
     assert settings.sam3, "checked by build_segmenter"
-    return load_sam3(means.weights, settings.sam3, device=means.device, batch=means.batch)
+    return load_sam3(
+        means.weights, settings.sam3, device=means.device, batch=means.batch, candidates=_candidates(settings)
+    )
 
 
 def _unet(settings: SegmentJob, _: int, __: ImageSet | None, means: Means) -> Segmenter:
@@ -86,9 +102,15 @@ def _unet(settings: SegmentJob, _: int, __: ImageSet | None, means: Means) -> Se
     return load_unet(Path(settings.unet.checkpoint), device=means.device)
 
 
+def _candidates(settings: SegmentJob) -> int:
+    """How many masks a photo are asked for: none where the method's own choice counts."""
+    return settings.choose.keep if settings.choose is not None and settings.choose.by == "leak" else 0
+
+
 _BUILDERS: dict[Method, Callable[[SegmentJob, int, ImageSet | None, Means], Segmenter]] = {
     "given": _given,
     "grabcut": _grabcut,
+    "grabcut_fast": _grabcut_fast,
     "grounded_sam": _grounded_sam,
     "sam_boxes": _sam_boxes,
     "sam3": _sam3,

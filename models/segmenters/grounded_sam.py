@@ -23,6 +23,7 @@ class GroundedSam:
     masks: MasksOfBoxes
     keep: Keep
     min_overlap: float
+    candidates: int = 0
     name: str = "grounded_sam"
 
     def segment(self, photos: Sequence[Photo]) -> list[Segmentation]:
@@ -36,19 +37,21 @@ class GroundedSam:
             for photo, boxes in zip(photos, detections, strict=True)
         ]
         wanted = [place for place, chosen in enumerate(kept) if chosen]
-        masks = self.masks.segment(
+        masks = self.masks.offer(
             [photos[place].image for place in wanted],
             [[detections[place][index].box for index in kept[place]] for place in wanted],
+            count=self.candidates,
         )
         answers = [
             Segmentation(None, reason=missing_reason(photo, boxes), detections=tuple(boxes))
             for photo, boxes in zip(photos, detections, strict=True)
         ]
-        for place, (mask, mask_scores) in zip(wanted, masks, strict=True):
+        for place, (mask, mask_scores, candidates) in zip(wanted, masks, strict=True):
             boxes = detections[place]
             for index, mask_score in zip(kept[place], mask_scores, strict=True):
                 boxes[index] = replace(boxes[index], mask_score=mask_score)
-            answers[place] = Segmentation(mask, boxes[kept[place][0]].score, detections=tuple(boxes))
+            score = boxes[kept[place][0]].score
+            answers[place] = Segmentation(mask, score, detections=tuple(boxes), candidates=candidates)
         return answers
 
     def _detect(self, photos: Sequence[Photo]) -> list[list[Detection]]:
@@ -59,9 +62,16 @@ class GroundedSam:
 
 
 def load_grounded_sam(
-    weights: Path, detector: GroundingDinoSettings, sam: SamSettings, *, device: str, batch: int = 1
+    weights: Path,
+    detector: GroundingDinoSettings,
+    sam: SamSettings,
+    *,
+    device: str,
+    batch: int = 1,
+    candidates: int = 0,
 ) -> GroundedSam:
-    """Both networks from the folder of fetched weights; `batch` photos go through each at once on CUDA.
+    """Both networks from the folder of fetched weights; `batch` photos go through each at once on CUDA; so many
+    candidates a photo.
 
     Raises InputError where a file is missing, cut short or another network's.
     """
@@ -70,4 +80,5 @@ def load_grounded_sam(
         masks=load_masks(weights, sam, device=device, batch=batch),
         keep=detector.keep,
         min_overlap=detector.min_overlap,
+        candidates=candidates,
     )

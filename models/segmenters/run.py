@@ -2,21 +2,18 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
 from bgdata.classes import ClassList, check_same
 from bgdata.errors import InputError
 from bgdata.io import encode_mask
-from bgdata.masks.clean import clean_mask
-from bgdata.masks.metrics import check_same_size
-from bgdata.masks.quality import reject_reason
 from bgdata.parallel import run_tasks
 from bgdata.prompts import class_prompt, hypernyms_prompt, synset_prompt
 from bgdata.shards import (
@@ -30,11 +27,17 @@ from bgdata.shards import (
     write_text_whole,
 )
 from models.segmenters.base import Detection, Photo, Segmentation, Segmenter, read_photo
+from models.segmenters.candidates import CANDIDATE_COLUMNS, CHOICE_COLUMNS, count_choices
 from models.segmenters.factory import NETWORKS, ON_CPU, Means, build_segmenter
+from models.segmenters.judging import judge_mask
 from models.segmenters.settings import SegmentJob
+
+if TYPE_CHECKING:
+    from models.segmenters.leak_choice import LeakChoice
 
 MASKS = "masks"
 DETECTIONS = "detections.csv"
+CANDIDATES = "candidates.csv"
 COLUMNS = ("method", "score")
 _DETECTION_COLUMNS = ("id", "split", "label", "phrase", "score", "x0", "y0", "x1", "y1", "mask_score")
 
@@ -51,6 +54,10 @@ class _Job:
     means: Means
     classes: ClassList
 
+    @property
+    def by_leak(self) -> bool:
+        return self.settings.choose is not None and self.settings.choose.by == "leak"
+
 
 def segment_photos(
     photos: Path,
@@ -65,8 +72,10 @@ def segment_photos(
     """Write the set `masks` into `work`, one shard for each shard of `photos`; returns its manifest.
 
     `given` is the set of masks that came with the data. The set also holds `rejected.csv`, and `detections.csv` where
-    the method detects: every box above the thresholds, with `mask_score` where it was kept. The bytes depend on the
-    sets, settings and seed, not on the workers; a killed run goes on where it was.
+    the method detects: every box above the thresholds, with `mask_score` where it was kept. Where masks are chosen by
+    leak, `candidates.csv` holds all of a photo's, as COCO's run lengths, with what was seen of each; the index says
+    which was taken. The bytes depend on the sets, settings and seed, not on the workers; a killed run goes on where it
+    was.
 
     Raises InputError where fewer than two masks of a class are left in a split that has photos.
     """
@@ -101,7 +110,12 @@ def _finish(job: _Job, shards: dict[str, list[Row]]) -> dict[str, Any]:
         "seed": job.seed,
         "settings": job.settings.model_dump(exclude_none=True),
     }
-    return finish_set(job.work / MASKS, classes=job.classes, columns=COLUMNS, notes=notes)
+    columns: tuple[str, ...] = COLUMNS
+    if job.by_leak:
+        candidates = [row for answer in answers for row in answer["candidates"]]
+        write_csv(job.work / MASKS / CANDIDATES, CANDIDATE_COLUMNS, candidates)
+        columns, notes = (*COLUMNS, *CHOICE_COLUMNS), notes | {"chosen": count_choices(candidates)}
+    return finish_set(job.work / MASKS, classes=job.classes, columns=columns, notes=notes)
 
 
 def _by_shard(rows: Sequence[Row]) -> dict[str, list[Row]]:
@@ -122,37 +136,59 @@ def _answers_path(work: Path, shard: str) -> Path:
 def _segment_by_network(job: _Job, shards: Sequence[Sequence[Row]]) -> None:
     if not shards:
         return
-    segmenter = build_segmenter(job.settings, seed=job.seed, means=job.means)
+    segmenter, choice = build_segmenter(job.settings, seed=job.seed, means=job.means), _choice(job)
     with tqdm(total=sum(map(len, shards)), desc="segment", unit="photo", mininterval=1.0) as bar:
         for rows in shards:
-            _segment_shard(job, rows, segmenter, bar)
+            _segment_shard(job, rows, segmenter, choice=choice, bar=bar)
+
+
+def _choice(job: _Job) -> "LeakChoice | None":
+    if not job.by_leak:
+        return None
+    from models.segmenters.leak_choice import load_leak_choice  # here: GrabCut's workers need no torch
+
+    assert job.settings.choose, "by_leak"
+    return load_leak_choice(job.settings.choose, job.classes, device=job.means.device)
 
 
 def _segment_shard_alone(job: _Job, rows: Sequence[Row], given_rows: Sequence[Row]) -> int:
     with ImageSet(job.given, rows=given_rows) as given_set:
         segmenter = build_segmenter(job.settings, seed=job.seed, given=given_set, means=job.means)
-        _segment_shard(job, rows, segmenter, None)
+        _segment_shard(job, rows, segmenter)
     return len(rows)
 
 
-def _segment_shard(job: _Job, rows: Sequence[Row], segmenter: Segmenter, bar: "tqdm[Any] | None") -> None:
+def _segment_shard(
+    job: _Job,
+    rows: Sequence[Row],
+    segmenter: Segmenter,
+    *,
+    choice: "LeakChoice | None" = None,
+    bar: "tqdm[Any] | None" = None,
+) -> None:
     shard = rows[0].shard
-    rejected, detections = [], []
+    rejected, detections, candidates = [], [], []
     with ImageSet(job.photos, rows=rows) as photos, ShardWriter(job.work / MASKS, shard) as writer:
         batches = _decoded_ahead(photos, job.settings, job.means.batch)
         answers = chain.from_iterable(_answers(segmenter, batch) for batch in batches)
         for row, (photo, answer) in zip(rows, answers, strict=True):
-            judged = judge_mask(photo, answer, job.settings)
+            further: dict[str, str] = {}
             cells = {"id": row.id, "split": row.split, "label": row.label}
+            if choice is None:
+                judged = judge_mask(photo, answer, job.settings)
+            else:
+                judged, further, seen = choice.choose(photo, answer, job.settings)
+                candidates += [cells | candidate for candidate in seen]
             detections += [cells | _detection_cells(detection) for detection in answer.detections]
             if judged.mask is None:
                 rejected.append(cells | {"reason": judged.reason})
             else:
-                writer.add(_mask_row(row, job.settings.method, judged.score), encode_mask(judged.mask))
+                mask_row = _mask_row(row, job.settings.method, judged.score, further)
+                writer.add(mask_row, encode_mask(judged.mask))
             if bar is not None:
                 bar.update()
         # Before the writer finishes: a finished shard has its answers.
-        text = json.dumps({"rejected": rejected, "detections": detections})
+        text = json.dumps({"rejected": rejected, "detections": detections, "candidates": candidates})
         write_text_whole(_answers_path(job.work, shard), text)
 
 
@@ -199,19 +235,9 @@ def _detection_cells(detection: Detection) -> dict[str, Any]:
     return {"phrase": detection.phrase, "score": f"{detection.score:.4f}", **edges, "mask_score": mask_score}
 
 
-def judge_mask(photo: Photo, answer: Segmentation, settings: SegmentJob) -> Segmentation:
-    """The answer with its mask cleaned, or with the reason why that mask is rejected."""
-    if answer.mask is None:
-        return answer
-    check_same_size(answer.mask, photo.image.shape, name=photo.id)
-    mask = clean_mask(answer.mask, settings.clean)
-    reason = reject_reason(mask, photo.box, settings.quality)
-    return Segmentation(None if reason else mask, answer.score, reason, answer.detections)
-
-
-def _mask_row(photo: Row, method: str, score: float | None) -> Row:
+def _mask_row(photo: Row, method: str, score: float | None, further: Mapping[str, str]) -> Row:
     name = photo.name_beside(photo.id, "png")
-    extra = {"method": method, "score": "" if score is None else f"{score:.6g}"}
+    extra = {"method": method, "score": "" if score is None else f"{score:.6g}", **further}
     return Row(photo.id, photo.split, photo.label, photo.wnid, name, extra=extra)
 
 

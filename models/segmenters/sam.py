@@ -12,7 +12,7 @@ from segment_anything.utils.transforms import ResizeLongestSide
 from torch import Tensor
 
 from models.devices import resolve_device, resolve_precision
-from models.segmenters.box_masks import BOXES_AT_ONCE, Corners, MasksOfBoxes, best_of
+from models.segmenters.box_masks import BOXES_AT_ONCE, Corners, MasksOfBoxes
 from models.segmenters.pretrained import load_published
 from models.segmenters.settings import SamSettings
 
@@ -50,7 +50,7 @@ class BoxMasks(MasksOfBoxes):
     @torch.inference_mode()
     def _decode(
         self, features: Tensor, size: tuple[int, int], boxes: Sequence[Corners]
-    ) -> tuple[Float32[Tensor, "n 1 _ _"], Float32[Tensor, " n"]]:
+    ) -> tuple[Float32[Tensor, "n m _ _"], Float32[Tensor, "n m"]]:
         scaled = torch.as_tensor(self._resize.apply_boxes(np.array(boxes, float), size), dtype=torch.float32)
         sparse, dense = self._sam.prompt_encoder(points=None, boxes=scaled.to(features.device), masks=None)
         logits, predicted = self._sam.mask_decoder(
@@ -60,7 +60,7 @@ class BoxMasks(MasksOfBoxes):
             dense_prompt_embeddings=dense,
             multimask_output=self._multimask,
         )  # n m h w, n m
-        return best_of(logits, predicted)
+        return logits, predicted
 
     @torch.inference_mode()
     def _at_full_size(self, logits: Float32[Tensor, "1 1 _ _"], size: tuple[int, int]) -> Float32[Tensor, "_ _"]:

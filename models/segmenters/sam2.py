@@ -12,7 +12,7 @@ from torch import Tensor
 from transformers import Sam2ImageProcessor, Sam2Model
 
 from models.devices import autocast, resolve_device, resolve_precision
-from models.segmenters.box_masks import BOXES_AT_ONCE, Corners, MasksOfBoxes, best_of
+from models.segmenters.box_masks import BOXES_AT_ONCE, Corners, MasksOfBoxes
 from models.segmenters.folders import Marks, load_folder
 from models.segmenters.settings import SamSettings
 
@@ -72,7 +72,7 @@ class Sam2BoxMasks(MasksOfBoxes):
     @torch.inference_mode()
     def _decode(
         self, features: Levels, size: tuple[int, int], boxes: Sequence[Corners]
-    ) -> tuple[Float32[Tensor, "n 1 _ _"], Float32[Tensor, " n"]]:
+    ) -> tuple[Float32[Tensor, "n m _ _"], Float32[Tensor, "n m"]]:
         height, width = size
         corners = torch.tensor([tuple(box) for box in boxes], dtype=torch.float32)
         scaled = corners * torch.tensor([self._side / width, self._side / height] * 2)
@@ -81,7 +81,7 @@ class Sam2BoxMasks(MasksOfBoxes):
             input_boxes=scaled[None].to(self._sam.device),
             multimask_output=self._multimask,
         )
-        return best_of(answer.pred_masks[0], answer.iou_scores[0])
+        return answer.pred_masks[0], answer.iou_scores[0]
 
     @torch.inference_mode()
     def _at_full_size(self, logits: Float32[Tensor, "1 1 _ _"], size: tuple[int, int]) -> Float32[Tensor, "_ _"]:

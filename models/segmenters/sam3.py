@@ -17,7 +17,8 @@ from transformers.models.sam3.modeling_sam3 import Sam3VisionEncoderOutput
 
 from bgdata.errors import InputError
 from models.devices import autocast, resolve_device, resolve_precision
-from models.segmenters.base import Detection, Photo, Segmentation
+from models.segmenters.base import Candidate, Detection, Photo, Segmentation
+from models.segmenters.candidates import candidates_of
 from models.segmenters.folders import Marks, load_folder, load_vocabulary
 from models.segmenters.keeping import kept_places, missing_reason
 from models.segmenters.settings import Keep, Sam3Settings
@@ -72,6 +73,7 @@ class Sam3:
         min_overlap: float,
         precision: torch.dtype = torch.float32,
         batch: int = 1,
+        candidates: int = 0,
     ) -> None:
         self._network: Any = network.train(False)
         self._tokenizer = tokenizer
@@ -81,6 +83,7 @@ class Sam3:
         self._min_overlap = min_overlap
         self._precision = precision
         self._batch = batch
+        self._candidates = candidates
         side = int(self._network.config.vision_config.backbone_config.image_size)
         self._longest_text = int(self._network.config.text_config.max_position_embeddings)
         self._processor = Sam3ImageProcessor(size={"height": side, "width": side})
@@ -113,8 +116,14 @@ class Sam3:
         kept = kept_places(photo, detections, keep=self._keep, min_overlap=self._min_overlap)
         if not kept:
             return Segmentation(None, reason=missing_reason(photo, detections), detections=detections)
-        mask = self._union([found[place][1] for place in kept], photo.image.shape[:2])
-        return Segmentation(mask, detections[kept[0]].score, detections=detections)
+        size, score = photo.image.shape[:2], detections[kept[0]].score
+        mask = self._union([found[place][1] for place in kept], size)
+        alone = (
+            Candidate(self._union([found[place][1]], size), f"box {number}", detections[place].score)
+            for number, place in enumerate(kept, 1)
+        )
+        candidates = candidates_of(mask, alone, score=score, count=self._candidates)
+        return Segmentation(mask, score, detections=detections, candidates=candidates)
 
     @torch.inference_mode()
     def _encode(self, images: Sequence[np.ndarray]) -> Iterator[Sam3VisionEncoderOutput]:
@@ -174,10 +183,11 @@ class Sam3:
         return union.cpu().numpy()
 
 
-def load_sam3(weights: Path, settings: Sam3Settings, *, device: str, batch: int = 1) -> Sam3:
+def load_sam3(weights: Path, settings: Sam3Settings, *, device: str, batch: int = 1, candidates: int = 0) -> Sam3:
     """The network of the folder `<weights>/<model>/`, with vocab.json and merges.txt in it.
 
     `batch`, photos encoded together, counts on CUDA alone: the CPU gains nothing from it, and needs more memory.
+    `candidates`: so many masks a photo.
 
     Raises InputError where a file is missing, cut short or another network's.
     """
@@ -194,6 +204,7 @@ def load_sam3(weights: Path, settings: Sam3Settings, *, device: str, batch: int 
         min_overlap=settings.min_overlap,
         precision=resolve_precision(settings.precision, place),
         batch=batch if place.type == "cuda" else 1,
+        candidates=candidates,
     )
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers import SamHQModel, SamImageProcessor
 
 from models.devices import autocast, resolve_device, resolve_precision
-from models.segmenters.box_masks import BOXES_AT_ONCE, Corners, MasksOfBoxes, best_of
+from models.segmenters.box_masks import BOXES_AT_ONCE, Corners, MasksOfBoxes
 from models.segmenters.folders import Marks, load_folder
 from models.segmenters.settings import SamSettings
 
@@ -77,7 +77,7 @@ class SamHQBoxMasks(MasksOfBoxes):
     @torch.inference_mode()
     def _decode(
         self, features: _Features, size: tuple[int, int], boxes: Sequence[Corners]
-    ) -> tuple[Float32[Tensor, "n 1 _ _"], Float32[Tensor, " n"]]:
+    ) -> tuple[Float32[Tensor, "n m _ _"], Float32[Tensor, "n m"]]:
         height, width = size
         seen_height, seen_width = self._seen(size)
         scaled = np.array([tuple(box) for box in boxes], float) * ([seen_width / width, seen_height / height] * 2)
@@ -87,7 +87,7 @@ class SamHQBoxMasks(MasksOfBoxes):
             input_boxes=torch.tensor(scaled, dtype=torch.float32, device=self._sam.device)[None],
             multimask_output=self._multimask,
         )
-        return best_of(answer.pred_masks[0], answer.iou_scores[0])
+        return answer.pred_masks[0], answer.iou_scores[0]
 
     @torch.inference_mode()
     def _at_full_size(self, logits: Float32[Tensor, "1 1 _ _"], size: tuple[int, int]) -> Float32[Tensor, "_ _"]:

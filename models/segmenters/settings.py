@@ -2,12 +2,12 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from bgdata.masks.settings import CleanSettings, QualitySettings
 from bgdata.settings import Settings
 
-Method = Literal["given", "grabcut", "grounded_sam", "sam_boxes", "sam3", "unet"]
+Method = Literal["given", "grabcut", "grabcut_fast", "grounded_sam", "sam_boxes", "sam3", "unet"]
 # Names of sources of weights (bgdata.fetch.sources).
 MMDetectorName = Literal[
     "mm_grounding_dino_tiny_o365v1_goldg",
@@ -36,6 +36,13 @@ class GrabCutSettings(Settings):
     """`segment.grabcut`: the paper's box + GrabCut."""
 
     iterations: int = Field(ge=1, le=50)
+
+
+class GrabCutFastSettings(Settings):
+    """`segment.grabcut_fast`: GrabCut at half size, its edge at full size."""
+
+    iterations: int = Field(ge=2, le=50, description="cuts, the last one at full size")
+    band: int = Field(ge=2, le=500, description="how far from the edge the last cut reaches, in pixels of the photo")
 
 
 class GroundingDinoSettings(Settings):
@@ -88,26 +95,74 @@ class UNetStudentSettings(Settings):
     checkpoint: str | None = Field(description="a copy of runs/unet/model.pt (of another run: dvc knows no circles)")
 
 
+class ChoosingClassifier(Settings):
+    """`segment.choose.classifier`: who looks at the candidates, as the judges' arguments of the same names say it."""
+
+    arch: str = Field(min_length=1, description="torchvision's or timm's name")
+    weights: str | None = Field(description="published ones by name; null: the best, or the checkpoint's")
+    checkpoint: str | None = Field(description="a file: a copy of a runs/<recipe>/model.pt, or weights for arch")
+    entry: str | None = Field(
+        description="module:function that gives the network; the checkpoint, if any, is given to it"
+    )
+    in9: bool = Field(description="an output a class of the list; false: ImageNet's thousand")
+
+
+class ChooseSettings(Settings):
+    """`segment.choose`: which of several masks becomes the photo's.
+
+    Source of the score and of its usual numbers (31 levels; 2, 0.1, 0.1): ForAug (Nauen et al. 2025), its choice among
+    versions of a mask.
+    """
+
+    by: Literal["score", "leak"] = Field(
+        description="score: the method's own choice; leak: the one whose foreground a classifier knows on grey, and "
+        "whose background it does not"
+    )
+    keep: int = Field(ge=2, le=64, description="candidates of a photo that are looked at")
+    classifier: ChoosingClassifier
+    size: int = Field(ge=16, le=1024, description="side to which photos are resized for it, pixels")
+    grey_levels: int = Field(ge=1, le=256, description="greys behind the foreground, evenly from black to white")
+    share: float = Field(ge=0, lt=1, description="share of the photo that foregrounds have at best")
+    share_weight: float = Field(ge=0, description="of log(1 - |share of the mask - share|); 0: sizes count for nothing")
+    order_weight: float = Field(
+        ge=0, description="of log(1 - place / candidates), by the method's order; 0: ties alone"
+    )
+
+
 class SegmentSettings(Settings):
     """`segment`."""
 
     method: Method = Field(
-        description="given: masks that came with the data; grabcut, sam_boxes: from the annotated box; grounded_sam, "
-        "sam3: from the class's name; unet: by a student trained on such masks"
+        description="given: masks that came with the data; grabcut, grabcut_fast, sam_boxes: from the annotated box; "
+        "grounded_sam, sam3: from the class's name; unet: by a student trained on such masks"
     )
     grabcut: GrabCutSettings
+    grabcut_fast: GrabCutFastSettings
     grounding_dino: GroundingDinoSettings
     sam: SamSettings
     sam3: Sam3Settings
     unet: UNetStudentSettings
+    choose: ChooseSettings
     clean: CleanSettings
     quality: QualitySettings
 
+    @model_validator(mode="after")
+    def _has_a_choice(self) -> "SegmentSettings":
+        if self.choose.by == "leak" and self.method not in WITH_CANDIDATES:
+            raise ValueError(
+                f"choose.by is leak, but {self.method} gives one mask a photo: set choose.by to score, or method to "
+                f"one of {', '.join(WITH_CANDIDATES)}"
+            )
+        return self
 
+
+# Those that have several masks of a photo.
+WITH_CANDIDATES: tuple[Method, ...] = ("grounded_sam", "sam_boxes", "sam3")
 # The sections that each method reads.
 SECTIONS: dict[Method, tuple[str, ...]] = {
     "given": (),
     "grabcut": ("grabcut",),
+    "grabcut_fast": ("grabcut_fast",),
     "grounded_sam": ("grounding_dino", "sam"),
     "sam_boxes": ("sam",),
     "sam3": ("sam3",),
@@ -120,9 +175,11 @@ class SegmentJob(Settings):
 
     method: Method
     grabcut: GrabCutSettings | None = None
+    grabcut_fast: GrabCutFastSettings | None = None
     grounding_dino: GroundingDinoSettings | None = None
     sam: SamSettings | None = None
     sam3: Sam3Settings | None = None
     unet: UNetStudentSettings | None = None
+    choose: ChooseSettings | None = Field(default=None, description="None: by the method's own score")
     clean: CleanSettings
     quality: QualitySettings

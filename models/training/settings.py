@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
+from bgdata.compose.names import is_further_set
 from bgdata.compose.settings import PlacementSettings
 from bgdata.settings import Settings
 
@@ -26,11 +27,6 @@ SETS = (
 REPLACEABLE = ("original", "mixed_same", "mixed_rand", "mixed_next", "only_fg")
 # The run that holds the weights from which recipes begin that follow no other.
 INIT = "init"
-
-
-def is_further_set(name: str) -> bool:
-    """Whether a name is one that a set of `backgrounds` or `correlated` can have."""
-    return re.fullmatch(r"(only_bg|mixed_same|mixed_rand|mixed_next|mixed_correlated)_[a-z0-9_]+", name) is not None
 
 
 def _known_data(name: str) -> str:

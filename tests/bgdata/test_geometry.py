@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -72,6 +72,20 @@ def test_image_and_mask_are_cut_at_the_same_place() -> None:
 def test_a_resize_to_its_own_size_changes_nothing(size: tuple[int, int]) -> None:
     pixels = np.arange(size[0] * size[1] * 3, dtype=np.uint32).astype(np.uint8).reshape(*size, 3)
     np.testing.assert_array_equal(resize_pixels(pixels, size), pixels)
+
+
+@given(SIZES, SIZES, st.sampled_from([1, 3]), st.integers(0, 9))
+@example((200, 200), (100, 100), 3, 0)  # whole ratios, and one that is whole in one direction
+@example((200, 200), (100, 90), 3, 0)
+@example((30, 200), (60, 90), 3, 0)  # one side grows
+def test_a_resize_has_the_bytes_of_opencv(
+    size: tuple[int, int], target: tuple[int, int], channels: int, seed: int
+) -> None:
+    shape = size if channels == 1 else (*size, channels)
+    pixels = np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+    shrinks = target[0] < size[0] or target[1] < size[1]
+    expected = cv2.resize(pixels, target[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    np.testing.assert_array_equal(resize_pixels(pixels, target), expected)
 
 
 def test_an_empty_mask_has_no_box() -> None:

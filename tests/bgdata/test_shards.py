@@ -18,10 +18,12 @@ from bgdata.shards import (
     ImageSet,
     Row,
     ShardWriter,
+    _tar_header,
     corrupt_files,
     finish_set,
     shard_is_written,
     shard_name,
+    write_csv,
     write_rejected,
     write_shard,
 )
@@ -64,6 +66,22 @@ def test_gnu_tar_reads_a_shard_as_the_release_is_laid_out(tmp_path: Path) -> Non
     write_set(tmp_path / "set", [b"a", b"b"])
     names = subprocess.run(["tar", "-tf", tmp_path / "set/val-00000.tar"], check=True, capture_output=True, text=True)
     assert names.stdout.split() == ["00_dog/n1_val0.JPEG", "01_bird/n1_val1.JPEG"]
+
+
+@given(
+    name=st.text(st.characters(codec="utf-8", exclude_characters="\0/"), min_size=1, max_size=25)
+    | st.text("ab", min_size=90, max_size=110).map(lambda name: f"{'d' * 20}/{name[:100]}"),
+    size=st.integers(0, 8**11 - 1),
+)
+def test_a_members_header_is_tarfiles(name: str, size: int) -> None:
+    header = tarfile.TarInfo(name)
+    header.size, header.mode = size, 0o644
+    assert _tar_header(name, size) == header.tobuf(tarfile.USTAR_FORMAT)
+
+
+def test_a_cell_without_a_column_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"rows.csv has no column extra"):
+        write_csv(tmp_path / "rows.csv", ("id",), [{"id": "a", "extra": "b"}])
 
 
 def test_the_same_members_give_the_same_bytes(tmp_path: Path) -> None:

@@ -181,3 +181,17 @@ def test_two_images_of_one_photo_are_named(tmp_path: Path) -> None:
     first.with_suffix(".jpg").write_bytes(first.read_bytes())
     with pytest.raises(InputError, match=r"two images of one photo, .*00_dog/n00000000_1.JPEG and .*n00000000_1.jpg"):
         judge(tmp_path, batch=4, variants=("original",))
+
+
+def test_a_further_set_that_names_its_backgrounds_has_a_worst_group() -> None:
+    """40 photos of class 0 and 1 on each other's backgrounds: class 1 on 0 is right half the time."""
+    labels = np.repeat([0, 1], 20)
+    backgrounds = 1 - labels
+    predicted = np.where(np.arange(40) < 30, labels, 8)
+    judged = Judgement(
+        [str(n) for n in range(40)], labels, predicted, predicted, np.ones(40, np.float32), IN9, backgrounds
+    )
+    score = in9_score({"mixed_correlated_c95": judged, "original": judged}, among_nine=False)["variants"]
+    worst = score["mixed_correlated_c95"]["worst_group"]
+    assert (worst["class"], worst["background"], worst["accuracy"]) == (IN9.names[1], IN9.names[0], 0.5)
+    assert "worst_group" not in score["original"]

@@ -136,23 +136,11 @@ def test_sam3(tmp_path: folders.Path) -> None:
     (every,) = processor.post_process_instance_segmentation(outputs, threshold=0.0, target_sizes=[SIZE])
     threshold = float(every["scores"].sort(descending=True).values[4:6].mean())
     above = every["scores"] > threshold
-    for precision in (torch.float32, torch.bfloat16):
-        ours = sam3.Sam3(
-            network,
-            tokenizer,
-            score_threshold=threshold if precision == torch.float32 else 0.0,
-            mask_threshold=0.5,
-            keep="all",
-            min_overlap=0.5,
-            precision=precision,
-        )
-        (answer,) = ours.segment([photo])
-        if precision == torch.float32:
-            full = answer
-            assert len(answer.detections) == int(above.sum()) == 5
-            assert (answer.mask != every["masks"][above].bool().any(0).numpy()).mean() < 1e-3
-            assert answer.score == pytest.approx(float(every["scores"].max()), abs=1e-6)
-    assert answer.score == pytest.approx(full.score, abs=0.05)
+    ours = sam3.Sam3(network, tokenizer, score_threshold=threshold, mask_threshold=0.5, keep="all", min_overlap=0.5)
+    (answer,) = ours.segment([photo])
+    assert len(answer.detections) == int(above.sum()) == 5
+    assert (answer.mask != every["masks"][above].bool().any(0).numpy()).mean() < 1e-3
+    assert answer.score == pytest.approx(float(every["scores"].max()), abs=1e-6)
 
 
 def drawn(build: object) -> nn.Module:

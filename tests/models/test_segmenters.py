@@ -22,7 +22,8 @@ from models.segmenters.base import Photo, Segmentation, read_photo
 from models.segmenters.factory import build_segmenter
 from models.segmenters.given import GivenMasks
 from models.segmenters.grabcut import GrabCut
-from models.segmenters.run import judge_mask, segment_photos
+from models.segmenters.judging import judge_mask
+from models.segmenters.run import segment_photos
 from models.segmenters.settings import GrabCutSettings, SegmentJob
 from tests.conftest import SIZE, TRAIN, VAL, TinyTree, draw_object, photo_id
 

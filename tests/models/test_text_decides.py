@@ -1,4 +1,4 @@
-"""End to end with networks of transformers that have learned: of one image, each prompt gives its object's mask."""
+"""End to end with a SAM 3 that has learned: of one image, each prompt gives its object's mask."""
 
 from pathlib import Path
 
@@ -7,15 +7,10 @@ import pytest
 
 from bgdata.masks.metrics import iou
 from models.segmenters.base import Photo, Segmenter
-from models.segmenters.grounded_sam import GroundedSam
-from models.segmenters.mm_grounding_dino import MMGroundingDino
-from models.segmenters.sam2 import Sam2BoxMasks
 from models.segmenters.sam3 import Sam3, _read_tokenizer
-from models.segmenters.text_encoder import load_tokenizer
-from tests.models.tiny_networks import write_bert
-from tests.models.tiny_training import PHRASES, SIDE, draw_scene
-from tests.models.tiny_transformers import tiny_mm_grounding_dino, tiny_sam2, tiny_sam3, write_clip_vocabulary
-from tests.models.training_transformers import train_mm_grounding_dino, train_sam2, train_sam3
+from tests.models.tiny_training import PHRASES, draw_scene
+from tests.models.tiny_transformers import tiny_sam3, write_clip_vocabulary
+from tests.models.training_transformers import train_sam3
 
 pytestmark = pytest.mark.slow
 
@@ -33,24 +28,11 @@ def overlaps(segmenter: Segmenter, *, scenes: int = 20) -> tuple[list[float], li
     return named, other
 
 
-def test_mm_grounding_dino_and_sam2(tmp_path: Path) -> None:
-    tokenizer = load_tokenizer(write_bert(tmp_path / "bert"))
-    network = train_mm_grounding_dino(tiny_mm_grounding_dino(queries=160), tokenizer)
-    detector = MMGroundingDino(
-        network, tokenizer, box_threshold=0.2, text_threshold=0.2, nms_iou=0.5, shorter=SIDE, longest=SIDE
-    )
-    masks = Sam2BoxMasks(train_sam2(tiny_sam2(side=128)), multimask=True)
-    named, other = overlaps(GroundedSam(detector, masks, keep="best", min_overlap=0.5))
-    print(np.mean(named), min(named), max(other))
-    assert np.mean(named) > 0.75
-    assert min(named) > 0.5 > 0.1 > max(other)
-
-
 def test_sam3(tmp_path: Path) -> None:
     tokenizer = _read_tokenizer(write_clip_vocabulary(tmp_path))
     network = train_sam3(tiny_sam3(), tokenizer)
     segmenter = Sam3(network, tokenizer, score_threshold=0.3, mask_threshold=0.5, keep="best", min_overlap=0.5)
     named, other = overlaps(segmenter)
-    print(np.mean(named), min(named), max(other))
+    # Where this was written: 0.91, at least 0.83 with the named object, 0 with the other.
     assert np.mean(named) > 0.75
     assert min(named) > 0.5 > 0.1 > max(other)

@@ -1,53 +1,17 @@
-"""Tiny stand-ins of transformers' segmenters that have learned the scenes of `tiny_training`."""
+"""A tiny stand-in of SAM 3 that has learned the scenes of `tiny_training`."""
 
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 from transformers import (
-    BertTokenizer,
     CLIPTokenizer,
-    GroundingDinoImageProcessor,
-    Sam2ImageProcessor,
     Sam3ImageProcessor,
 )
 
-from models.segmenters.text_boxes import caption_of
-from tests.models.tiny_training import PHRASES, SIDE, Scene, detection_loss, draw_scene, loosened, optimised
+from tests.models.tiny_training import PHRASES, SIDE, Scene, draw_scene, optimised
 
-_PHOTOS = 4
-
-
-def train_mm_grounding_dino(
-    network: nn.Module, tokenizer: BertTokenizer, *, steps: int = 200, seed: int = 0
-) -> nn.Module:
-    """Every query whose centre lies in the named object learns its box and its words; each scene asks for both."""
-    network.model.text_backbone.requires_grad_(False)
-    rng = np.random.default_rng(seed)
-    processor = GroundingDinoImageProcessor(size={"shortest_edge": SIDE, "longest_edge": SIDE})
-    text = tokenizer([caption_of((phrase,)) for phrase in PHRASES] * 2, return_tensors="pt")
-    for step in optimised([value for value in network.parameters() if value.requires_grad], steps):
-        scenes = [draw_scene(rng) for _ in range(2)]
-        pixels = processor([scene.image for scene in scenes], return_tensors="pt")["pixel_values"]
-        answers = network(pixel_values=pixels.repeat_interleave(2, 0), **text)
-        found = {"pred_boxes": answers.pred_boxes, "pred_logits": answers.logits}
-        step(detection_loss(found, torch.cat([scene.boxes for scene in scenes]) / SIDE))
-    return network.eval()
-
-
-def train_sam2(sam: nn.Module, *, steps: int = 200, seed: int = 1) -> nn.Module:
-    """Both objects of a scene from boxes that are off by up to 30 % of their sides, by each of the three masks."""
-    rng = np.random.default_rng(seed)
-    side = sam.config.prompt_encoder_config.image_size
-    processor = Sam2ImageProcessor(size={"height": side, "width": side})
-    for step in optimised(list(sam.parameters()), steps):
-        scenes = [draw_scene(rng) for _ in range(_PHOTOS)]
-        boxes = torch.stack([loosened(scene.boxes, rng) for scene in scenes]) * (side / SIDE)
-        pixels = processor([scene.image for scene in scenes], return_tensors="pt")["pixel_values"]
-        answers = sam(pixel_values=pixels, input_boxes=boxes, multimask_output=True)  # b 2 3 h w
-        truth = torch.stack([_masks(scene, answers.pred_masks.shape[-2:]) for scene in scenes])
-        step(_mask_loss(answers.pred_masks, truth[:, :, None].expand_as(answers.pred_masks)))
-    return sam.eval()
+_PHOTOS = 2  # a step, each with both prompts
 
 
 def train_sam3(network: nn.Module, tokenizer: CLIPTokenizer, *, steps: int = 250, seed: int = 2) -> nn.Module:
@@ -55,9 +19,9 @@ def train_sam3(network: nn.Module, tokenizer: CLIPTokenizer, *, steps: int = 250
     rng = np.random.default_rng(seed)
     side = network.config.vision_config.backbone_config.image_size
     processor = Sam3ImageProcessor(size={"height": side, "width": side})
-    text = tokenizer([*PHRASES] * 2, padding="max_length", max_length=32, return_tensors="pt")
+    text = tokenizer([*PHRASES] * _PHOTOS, padding="max_length", max_length=32, return_tensors="pt")
     for step in optimised(list(network.parameters()), steps):
-        scenes = [draw_scene(rng) for _ in range(2)]
+        scenes = [draw_scene(rng) for _ in range(_PHOTOS)]
         pixels = processor([scene.image for scene in scenes], return_tensors="pt")["pixel_values"]
         answers = network(pixel_values=pixels.repeat_interleave(2, 0), **text)
         truth = torch.cat([_masks(scene, answers.pred_masks.shape[-2:]) for scene in scenes])

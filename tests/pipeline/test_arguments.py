@@ -120,7 +120,7 @@ def test_the_judges_refuse_before_they_work(
         ("challenge --data release --part 3/2", "argument --part: '3/2': expected I/N with I from 1 to N"),
         ("challenge --data release --processes 2 --part 1/2", "give it, or --processes"),
         ("challenge --data release --work file", "--work cannot be written (file: File exists)"),
-        ("evaluate original --out out.json", "--out says nothing of a recipe"),
+        ("evaluate original --out out.json", "--out says nothing of recipes"),
         ("probe --seed -1", "argument --seed: '-1': expected a whole number of 0 or more"),
         ("probe --train-data release", "has no image of the split train (it has val)"),
         ("leaderboard check file --photos -3", f"argument --photos: '-3': {WHOLE}"),

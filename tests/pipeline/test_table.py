@@ -90,7 +90,7 @@ def test_a_missing_seed_is_a_sentence(project: Path, kind: str, stage: str) -> N
     path = project / f"scores/{kind}/dynamic.json"
     edit_json(path, seeds=json.loads(path.read_text())["seeds"][:2])
     sentence = f"scores/{kind}/dynamic.json has scores of seeds 0, 1, expected 0, 1, 2 (params.yaml): run `dvc repro"
-    with pytest.raises(InputError, match=re.escape(f"{sentence} {stage}@dynamic`")):
+    with pytest.raises(InputError, match=re.escape(f"{sentence} {stage}`")):
         run()
     scores = json.loads(path.read_text())
     del scores["seeds"]

@@ -6,7 +6,6 @@ without masks without holes).
 """
 
 import argparse
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 from bgdata.compose.names import FG_MASK, TILED, background_set
 from bgdata.errors import InputError
 from bgdata.pixels import ImageSource
-from bgdata.shards import MANIFEST
+from bgdata.shards import MANIFEST, ImageSet
 from bgdata.sources import open_sources
 from models.evaluation.accuracy import classes_of
 from models.evaluation.leak_found import found_share
@@ -125,7 +124,8 @@ def _sources_in(data: Path) -> dict[str, Any]:
     """The further sources among the sets of a folder, with the settings that their manifests hold."""
     found = {}
     for path in sorted(data.glob(f"{background_set('*')}/{MANIFEST}")) if data.is_dir() else ():
-        source = json.loads(path.read_text()).get("settings", {}).get("source", {})
+        with ImageSet(path.parent) as images:
+            source = images.manifest.get("settings", {}).get("source", {})
         if isinstance(source, dict) and source.get("kind") in ("filled", "external"):
             found[path.parent.name.removeprefix(background_set(""))] = source
     return found

@@ -149,6 +149,16 @@ def test_mistakes_are_sentences(door: Run, place: Path, arguments: tuple[str, ..
     assert "Traceback" not in errors
 
 
+def test_a_source_whose_manifest_is_broken_is_named(door: Run, place: Path) -> None:
+    shutil.copytree(place / "data/in9", place / "broken", dirs_exist_ok=True)
+    (place / "broken/only_bg_q").mkdir(exist_ok=True)
+    (place / "broken/only_bg_q/manifest.json").write_text("{")
+    code, _, errors = door("leak", "--data", "broken", *MODEL)
+    assert code == 2
+    assert "error: broken/only_bg_q" in errors
+    assert errors.count("\n") == 1
+
+
 def test_evaluate_says_accuracy_by_place_and_size(door: Run) -> None:
     def evaluate(*arguments: str) -> tuple[int, str, str]:
         return door(

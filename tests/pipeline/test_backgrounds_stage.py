@@ -152,8 +152,8 @@ def test_a_mistake_is_one_sentence(
 
 
 def test_a_stage_before_its_inputs_says_what_to_run(project: Path) -> None:
-    (project / "data/weights/inpainting/manifest.json").unlink()
-    with pytest.raises(InputError, match=r"data/weights/inpainting/manifest.json is missing: run the stage"):
+    (project / "data/in9/original/manifest.json").unlink()
+    with pytest.raises(InputError, match=r"data/in9/original/manifest.json is missing: run the stage"):
         run("f")
 
 

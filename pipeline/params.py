@@ -188,6 +188,8 @@ class Params(Settings):
     def _judged_unet_is_splits_read(self) -> "Params":
         if "unet" in self.evaluate_segmentation.methods and not self.unet.train:
             raise ValueError("evaluate_segmentation.methods names unet, but unet.train is false: set it to true")
+        if self.leak.segmenter == "unet" and not self.unet.train and self.segment.unet.checkpoint is None:
+            raise ValueError("leak.segmenter is unet, but unet.train is false: set it to true, or name another")
         return self
 
 

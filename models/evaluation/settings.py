@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from bgdata.settings import Settings
+from models.segmenters.settings import Method
 
 
 class ChallengeSettings(Settings):
@@ -43,6 +44,6 @@ class LeakSettings(Settings):
     per_class: int | None = Field(
         ge=1, description="photos of each class, a seeded choice, for holes and found masks; null: all of them"
     )
-    segmenter: str | None = Field(
+    segmenter: Method | None = Field(
         description="what looks for the object in the backgrounds: a method of `segment`; null: segment.method itself"
     )

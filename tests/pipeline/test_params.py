@@ -363,3 +363,15 @@ def test_a_correlated_set_adds_its_own_settings(tmp_path: Path) -> None:
     for wrong, said in (({"correlation": 1.5}, "correlation"), ({"background_from": "places"}, "expected one of t")):
         with pytest.raises(InputError, match=said):
             resolved(tmp_path, lambda params, wrong=wrong: params["correlated"].update(strong=made | wrong))
+
+
+def test_what_looks_for_leaks_is_a_segmenter_that_is_there(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"leak\.segmenter: 'sam9' is wrong: it should be 'given', 'grabcut'"):
+        resolved(tmp_path, lambda params: params["profiles"]["demo"]["leak"].update(segmenter="sam9"))
+
+    def untrained(params: dict[str, Any]) -> None:
+        params["profiles"]["demo"]["evaluate_segmentation"]["methods"] = []
+        params["profiles"]["demo"]["unet"]["train"] = False
+
+    with pytest.raises(InputError, match=r"leak\.segmenter is unet, but unet\.train is false"):
+        resolved(tmp_path, untrained)

@@ -75,6 +75,8 @@ def judge_recipes() -> None:
             seed=settings["seed"],
             reading=reading,
         )
+        if leaks.looked is None:
+            raise InputError(f"no photo of {SPLIT} has a background in every source: see backgrounds in params.yaml")
         segmenter, found = _found(settings, leaks)
         run = running_stage()
         judged = {
@@ -89,10 +91,7 @@ def judge_recipes() -> None:
         score = _common(leaks, found, settings["sources"]) | {"segmenter": segmenter, "seed": settings["seed"]}
         score |= {"recipes": judged}
         write_result(work / "leak.json", score)
-        if leaks.looked is None:
-            raise InputError(f"no photo of {SPLIT} has a background in every source: see backgrounds in params.yaml")
-        masks = {name: of for name, of in found.items() if name != "segmenter"}
-        (work / "leak.jpg").write_bytes(leak_sheet(leaks.looked, leaks.holes, masks))
+        (work / "leak.jpg").write_bytes(leak_sheet(leaks.looked, leaks.holes, found))
 
 
 def judge_any(arguments: argparse.Namespace) -> None:

@@ -3,7 +3,6 @@
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -14,7 +13,7 @@ from tqdm import tqdm
 from bgdata.classes import ClassList, check_same
 from bgdata.errors import InputError
 from bgdata.io import encode_mask
-from bgdata.parallel import run_tasks
+from bgdata.parallel import read_ahead, run_tasks
 from bgdata.prompts import class_prompt, hypernyms_prompt, synset_prompt
 from bgdata.shards import (
     ImageSet,
@@ -206,14 +205,7 @@ def _decoded_ahead(photos: ImageSet, settings: SegmentJob, size: int) -> Iterato
             for photo in (read_photo(photos, row) for row in rows)
         ]
 
-    with ThreadPoolExecutor(1) as pool:
-        coming = None
-        for rows in batches:
-            last, coming = coming, pool.submit(decode, rows)
-            if last is not None:
-                yield last.result()
-        if coming is not None:
-            yield coming.result()
+    return read_ahead(decode, batches)
 
 
 def prompt_of(photo: Photo, classes: ClassList, settings: SegmentJob) -> tuple[str, ...]:

@@ -41,6 +41,8 @@ lint: .venv/installed
 # After a change of requirements.txt; needs uv (pip install uv).
 lock:
 	uv pip compile --universal --python-version 3.11 --generate-hashes requirements.txt -o requirements.lock
+	uv pip compile --universal --python-version 3.11 --generate-hashes requirements-scale.txt -c requirements.lock \
+	  -o requirements-scale.lock
 
 clean:
 	rm -rf .venv .work

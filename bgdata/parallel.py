@@ -1,42 +1,59 @@
-"""Work spread over processes, with a progress bar, that ends when its parent does."""
+"""Work spread over processes or machines, with a progress bar."""
 
-import multiprocessing
-import os
-import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
-import cv2
 from tqdm import tqdm
 
-from bgdata.errors import InputError
-from bgdata.lifetime import end_with_parent
+from bgdata.engines.base import Engine, Network, Work
+from bgdata.engines.local import LocalEngine, worker_processes, worker_was_killed
 
 _CHUNK = 8  # items that a process is given at once
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
+# The process's one choice of where its tasks run, as its logging is: sixty callers need not hand it on.
+_engine: Engine = LocalEngine()
+
+
+@contextmanager
+def spread_by(engine: Engine) -> Iterator[None]:
+    """Let `run_tasks` inside the block run on an engine, which is closed at its end."""
+    global _engine
+    before, _engine = _engine, engine
+    try:
+        yield
+    finally:
+        _engine = before
+        engine.close()
+
 
 def run_tasks(
-    function: Callable[..., int], tasks: Sequence[tuple[Any, ...]], *, workers: int, total: int, label: str, unit: str
+    function: Callable[..., int | Iterator[int]],
+    tasks: Sequence[tuple[Any, ...]],
+    *,
+    workers: int,
+    total: int,
+    label: str,
+    unit: str,
+    network: Network | None = None,
 ) -> None:
-    """Call `function(*task)` for each task in `workers` processes (1: in this one).
+    """Call `function(*task)` for each task, on the engine in use: by itself in `workers` processes (1: in this one).
 
-    Each call returns how many units it finished; the bar counts to `total`. The first error stops the rest and is
-    raised.
+    Each call answers how many units it finished, or yields them; the bar counts to `total`. With a `network` each
+    worker builds it once, and calls are `function(network, *task)`. The first error stops the rest and is raised.
+    What a task writes must be whole, and the same however often it is made (`bgdata.engines.base.Work`).
     """
+    work = Work(function, tasks, network, label)
     with tqdm(total=total, desc=label, unit=unit, mininterval=1.0) as bar:
-        if workers == 1 or len(tasks) <= 1:
-            for task in tasks:
-                bar.update(function(*task))
-            return
-        _run_in_processes(function, tasks, workers, bar)
+        _engine.run(work, bar.update, workers=workers)
 
 
 def map_tasks(function: Callable[[_Item], _Result], items: Sequence[_Item], *, workers: int) -> Iterator[_Result]:
-    """What `function` makes of each item, in their order, by `workers` processes (1: in this one)."""
+    """What `function` makes of each item, in their order, by `workers` processes of this machine (1: in this one)."""
     if workers == 1 or len(items) <= 1:
         yield from map(function, items)
         return
@@ -59,48 +76,3 @@ def read_ahead(read: Callable[[_Item], _Result], items: Sequence[_Item]) -> Iter
                 yield last.result()
         if coming is not None:
             yield coming.result()
-
-
-def worker_processes(count: int) -> ProcessPoolExecutor:
-    """Processes that end when this one does, leave Ctrl-C to it, and have one OpenCV thread each."""
-    # spawn: a fork of a process with OpenMP or OpenCV threads can hang.
-    context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(count, mp_context=context, initializer=_start_worker, initargs=(os.getpid(),))
-
-
-def worker_was_killed() -> InputError:
-    """What to say where the system or a person killed one of them (BrokenProcessPool)."""
-    return InputError(
-        "a worker process was killed (out of memory, or by hand): run again, with fewer runtime.workers "
-        "where memory is short; what was finished is kept"
-    )
-
-
-def _run_in_processes(
-    function: Callable[..., int], tasks: Sequence[tuple[Any, ...]], workers: int, bar: "tqdm[Any]"
-) -> None:
-    with worker_processes(min(workers, len(tasks))) as pool:
-        futures = [pool.submit(function, *task) for task in tasks]
-        for future in futures:
-            future.add_done_callback(
-                lambda done: None if done.cancelled() or done.exception() else bar.update(done.result())
-            )
-        try:
-            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-            for future in done:
-                future.result()
-        except BrokenProcessPool as error:
-            raise worker_was_killed() from error
-        except BaseException:
-            # The rest of a shard may take minutes; nobody waits for it to read an error.
-            for process in list(pool._processes.values()):
-                process.kill()
-            raise
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _start_worker(parent: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends its workers
-    cv2.setNumThreads(1)
-    end_with_parent(parent)

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
+from uuid import uuid4
 
 from bgdata.classes import ClassList, read_class_list
 from bgdata.errors import InputError
@@ -90,7 +91,7 @@ class ShardWriter:
         (folder / PARTS).mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._shard = shard
-        self._partial = folder / f"{shard}.tmp"
+        self._partial = partial_path(folder / shard)
         self._file = self._partial.open("wb", buffering=_BUFFER)
         self._length = 0
         self._digest = hashlib.sha256()
@@ -112,11 +113,15 @@ class ShardWriter:
         return self
 
     def __exit__(self, failure: type[BaseException] | None, *_: object) -> None:
-        with self._file:
-            self._write(bytes(2 * tarfile.BLOCKSIZE))
+        try:
+            with self._file:
+                self._write(bytes(2 * tarfile.BLOCKSIZE))
+            if failure is None:
+                self._partial.replace(self._folder / self._shard)
+        finally:
+            self._partial.unlink(missing_ok=True)
         if failure is not None:
             return
-        self._partial.replace(self._folder / self._shard)
         part = {"sha256": self._digest.hexdigest(), "rows": self._rows}
         write_text_whole(_part_path(self._folder, self._shard), json.dumps(part))
 
@@ -290,9 +295,17 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, An
 
 def write_text_whole(path: Path, text: str) -> None:
     """Write a text file whole: a kill leaves the old one or the new one."""
-    partial = path.with_name(f"{path.name}.tmp")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    partial = partial_path(path)
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def partial_path(path: Path) -> Path:
+    """Where a file is written before it gets its name: of one writer alone, since two may make one file at once."""
+    return path.with_name(f"{path.name}.{uuid4().hex[:8]}.tmp")
 
 
 def write_rejected(folder: Path, rejected: Sequence[Mapping[str, Any]]) -> dict[str, int]:

@@ -17,6 +17,7 @@ from bgdata.compose.names import background_set
 from bgdata.errors import InputError
 from bgdata.shards import MANIFEST, PARTS, write_text_whole
 from pipeline._code import Code
+from pipeline._engine import engine_in_use
 from pipeline._stage import WEIGHTS, known_code, work_base
 
 _DONE = "done"
@@ -49,7 +50,10 @@ def workspace(stage: str, *, settings: Any, inputs: Mapping[str, Path], outs: Ma
                 _remove(stale)
         work.mkdir(exist_ok=True)
         (work / _DONE).unlink(missing_ok=True)
-        yield work
+        for unfinished in work.rglob("*.tmp"):  # of a killed run; a writer of it that still lives cannot name it now
+            unfinished.unlink(missing_ok=True)
+        with engine_in_use(work):
+            yield work
         for name, out in outs.items():
             _publish(work / name, out)
         write_text_whole(work / _DONE, json.dumps({str(out): _size(out) for out in outs.values()}))

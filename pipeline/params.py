@@ -8,6 +8,7 @@ from pydantic import Field, StringConstraints, model_validator
 from bgdata.compose.names import TILED, VARIANTS, background_set, correlated_set, mixed_sets, source_sets
 from bgdata.compose.settings import BackgroundSource, CorrelatedSettings, MixSettings, RenderSettings
 from bgdata.corrupt.settings import CorruptionSettings
+from bgdata.engines.settings import EngineSettings
 from bgdata.fetch.settings import HuggingFaceSettings
 from bgdata.ingest.settings import IngestSettings
 from bgdata.settings import Settings
@@ -32,7 +33,7 @@ WEIGHTS: dict[str, tuple[str, ...]] = {
 }
 
 
-class RuntimeSettings(Settings):
+class RuntimeSettings(EngineSettings):
     """`runtime`: where and how to run."""
 
     device: str = Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")

@@ -20,8 +20,8 @@ from bgdata.corrupt.data import Chunk
 from bgdata.corrupt.sets import OURS, SPLIT, encode_corrupted, source_digest
 from bgdata.corrupt.settings import CorruptionSettings
 from bgdata.corrupt.stored import corruption_record
+from bgdata.engines.local import worker_processes, worker_was_killed
 from bgdata.errors import InputError
-from bgdata.parallel import worker_processes, worker_was_killed
 from bgdata.pixels import ImageSource, load_masks, load_pixels
 from bgdata.shards import Row
 

@@ -28,6 +28,7 @@ from bgdata.ingest.folder import is_drawn
 from bgdata.ingest.inspection import file_state
 from bgdata.io import decode_thumbnail
 from bgdata.parallel import run_tasks
+from bgdata.shards import partial_path
 
 # Copies of 177 photos of ImageNet at half to 1.7 times their size, of quality 20 to 90, darker or brighter by up to
 # 20%, correlate by 0.967 to 1 with the photo; two of the photos by 0.83 at most.
@@ -146,7 +147,7 @@ def _fingerprint(chunk: Sequence[str | None]) -> str:
 
 
 def _read_chunk(chunk: Sequence[str | None], result: Path) -> int:
-    partial = result.with_suffix(".tmp")
+    partial = partial_path(result)
     with partial.open("wb") as file:
         np.save(file, np.stack([_read_thumbnail(path) for path in chunk]))
     partial.replace(result)

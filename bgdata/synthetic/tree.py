@@ -15,7 +15,7 @@ from bgdata.io import encode_jpeg, encode_mask
 from bgdata.labels import CLASS_COUNT, CLASS_NAMES
 from bgdata.parallel import run_tasks
 from bgdata.randomness import image_generator
-from bgdata.shards import write_csv, write_text_whole
+from bgdata.shards import partial_path, write_csv, write_text_whole
 from bgdata.synthetic.objects import KINDS, Kind, kinds_of
 from bgdata.synthetic.scene import Scene, draw_kind
 from bgdata.synthetic.scenery import SCENERY_NAMES, choose_scenery
@@ -82,6 +82,8 @@ def write_ilsvrc_tree(
     missing = [image for image in images if not _annotation(root, image).is_file()]
     tasks = [(root, plan, missing[i : i + _CHUNK]) for i in range(0, len(missing), _CHUNK)]
     run_tasks(_draw_chunk, tasks, workers=workers, total=len(missing), label="drawing scenes", unit="photo")
+    for unfinished in root.rglob("*.tmp"):  # of killed workers
+        unfinished.unlink(missing_ok=True)
     _write_tables(root, plan, images)
     return _counts(plan, images)
 
@@ -213,6 +215,6 @@ def _kind(wnid: str) -> Kind:
 
 def _write_whole(path: Path, data: bytes) -> None:
     """Write a file whole: a kill leaves none or all of it."""
-    partial = path.with_name(f"{path.name}.tmp")
+    partial = partial_path(path)
     partial.write_bytes(data)
     partial.replace(path)

@@ -24,11 +24,16 @@ def create_array(path: Path, dtype: Any, shape: tuple[int, ...]) -> None:
 
 
 class ArrayWriter:
-    """Fills an array of `create_array` item by item: a write costs half of what the page faults of a memory map do."""
+    """Fills an array of `create_array` item by item, each of `shape`.
+
+    A write costs half of what the page faults of a memory map do. On storage that machines share, a page that two of
+    them map would be written as one of them sees it.
+    """
 
     def __init__(self, path: Path) -> None:
         array = np.load(path, mmap_mode="r")
         self._start, self._item = array.offset, array[0]
+        self.shape = self._item.shape
         self._file = path.open("r+b")
 
     def __setitem__(self, position: int, item: np.ndarray) -> None:

@@ -30,6 +30,15 @@ def resolve_device(name: str) -> torch.device:
     return device
 
 
+def gpu_count(name: str) -> int:
+    """How many of this machine's GPUs `runtime.device` means: all for `auto` and `cuda`, one that is named by number,
+    none for the CPU.
+    """
+    if name in ("auto", "cuda"):
+        return torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return 1 if name.startswith("cuda") else 0
+
+
 def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
     """The format in which training multiplies: `auto` is bfloat16 where the hardware computes in it."""
     if precision == "auto":

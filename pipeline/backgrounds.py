@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from bgdata.compose.names import source_sets
 from bgdata.compose.settings import BackgroundsJob, ExternalSettings, FilledSettings
 from bgdata.shards import MANIFEST
 from models.inpainting.factory import load_filler
+from models.spread import network_on
 from pipeline._stage import BACKGROUND_SOURCES, SETS, WEIGHTS, read_settings, run_stage, runtime
 from pipeline._workspace import weights_manifests, workspace, write_source
 
@@ -36,8 +38,9 @@ def _fill(name: str, job: BackgroundsJob, settings: Any) -> dict[str, Any]:
         inputs["file"] = Path(weights)
     with _workspace(name, settings, inputs) as work:
         how = runtime()
-        filler = load_filler(job.source, weights=WEIGHTS / "inpainting", device=how["device"])
-        filling = Filling(filler, batch=how["segment_batch"], alone=job.source.method == "lama")
+        load = partial(load_filler, job.source, weights=WEIGHTS / "inpainting", device=how["device"])
+        filler = network_on(how["device"], load) if job.source.method == "lama" else load()
+        filling = Filling(filler, batch=how["segment_batch"])
         return write_filled_sets(name, job, _INPUTS, filling, work=work, workers=how["workers"])
 
 

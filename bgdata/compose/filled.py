@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from bgdata.compose.foregrounds import Foregrounds, Inputs, check_pools, open_fo
 from bgdata.compose.render import COLUMNS, rendered_row
 from bgdata.compose.settings import BackgroundsJob, FilledSettings
 from bgdata.compose.source_sets import Background, SourceSets, plan_mixed, write_backgrounds, write_mixed
+from bgdata.engines.base import Network
 from bgdata.geometry import CentreCrop
 from bgdata.io import decode_image, decode_mask
 from bgdata.parallel import read_ahead
@@ -29,11 +31,10 @@ TOO_LARGE = "foreground_too_large"
 
 @dataclass(frozen=True)
 class Filling:
-    """What fills holes: `batch` of them in one call; `alone`: in this process, as a network on its one device."""
+    """What fills holes, `batch` of them in one call: a filler, or one that is a network, which each worker builds."""
 
-    filler: Filler
+    filler: Filler | Network
     batch: int
-    alone: bool
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,8 @@ def write_filled_sets(
         _Photo(position, found.rows[position], mask_rows[position], reason is None)
         for position, reason in enumerate(reasons)
     ]
-    fill = _Fill(inputs, found.folder, crop, settings, filling)
-    reasons = make_images(fill, photos, path=sets.pixels, side=crop.crop, workers=1 if filling.alone else workers)
+    fill = _Fill(inputs, found.folder, crop, settings, filling.batch)
+    reasons = make_images(**fill.by(filling.filler), items=photos, path=sets.pixels, side=crop.crop, workers=workers)
     _check(name, found, reasons)
     backgrounds = [
         Background(rendered_row(photo, photo.row.id), photo.position, photo.row.label)
@@ -106,25 +107,33 @@ def _check(name: str, found: Foregrounds, reasons: Sequence[str | None]) -> None
 
 @dataclass(frozen=True)
 class _Fill:
-    """Fills the holes of photos, a chunk at a time; picklable where its filler is."""
+    """Fills the holes of photos, a chunk at a time."""
 
     inputs: Inputs
     crops: Path
     crop: CentreCrop
     settings: FilledSettings
-    filling: Filling
+    batch: int
 
-    def __call__(self, photos: Sequence[_Photo], pixels: UInt8[np.ndarray, "n c c 3"]) -> list[str | None]:
+    def by(self, filler: Filler | Network) -> dict[str, Any]:
+        """How `make_images` is told of it."""
+        if isinstance(filler, Network):
+            return {"make": self, "network": filler}
+        return {"make": partial(self, filler)}
+
+    def __call__(
+        self, filler: Filler, photos: Sequence[_Photo], pixels: UInt8[np.ndarray, "n c c 3"]
+    ) -> list[str | None]:
         """Write the backgrounds into `pixels`; returns the reasons why there are none."""
         reasons: list[str | None] = [TOO_LARGE] * len(photos)
         places = [place for place, photo in enumerate(photos) if photo.is_small]
-        batches = [places[start : start + self.filling.batch] for start in range(0, len(places), self.filling.batch)]
+        batches = [places[start : start + self.batch] for start in range(0, len(places), self.batch)]
         with self._reading(photos) as read:
             for opened in read_ahead(lambda batch: [(place, *read(photos[place])) for place in batch], batches):
                 left = [one for one in opened if not one[2].all()]
                 if not left:
                     continue
-                filled = self.filling.filler.fill([image for _, image, _ in left], [hole for *_, hole in left])
+                filled = filler.fill([image for _, image, _ in left], [hole for *_, hole in left])
                 for (place, *_), image in zip(left, filled, strict=True):
                     reasons[place] = None
                     pixels[place] = image if self.settings.at == "crop" else self.crop.image(image)

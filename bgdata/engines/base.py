@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Work:
     label: str = ""
 
 
+@runtime_checkable
 class Engine(Protocol):
     """What makes all tasks of some work."""
 

@@ -8,8 +8,6 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tqdm import tqdm
-
 from bgdata.classes import ClassList, check_same
 from bgdata.errors import InputError
 from bgdata.io import encode_mask
@@ -30,6 +28,7 @@ from models.segmenters.candidates import CANDIDATE_COLUMNS, CHOICE_COLUMNS, coun
 from models.segmenters.factory import NETWORKS, ON_CPU, Means, build_segmenter
 from models.segmenters.judging import judge_mask
 from models.segmenters.settings import SegmentJob
+from models.spread import network_on
 
 if TYPE_CHECKING:
     from models.segmenters.leak_choice import LeakChoice
@@ -86,12 +85,12 @@ def segment_photos(
     (work / MASKS).mkdir(parents=True, exist_ok=True)
     (work / "answers").mkdir(exist_ok=True)
     left = [rows for shard, rows in shards.items() if not shard_is_written(work / MASKS, shard)]
+    how: dict[str, Any] = {"workers": workers, "total": sum(map(len, left)), "label": "segment", "unit": "photo"}
     if settings.method in NETWORKS:
-        _segment_by_network(job, left)
+        tasks = [(job, rows) for rows in left]
+        run_tasks(_segment_shard, tasks, network=network_on(means.device, _Seeing, job), **how)
     else:
-        tasks = [(job, rows, _of_ids(given_rows, rows)) for rows in left]
-        total = sum(map(len, left))
-        run_tasks(_segment_shard_alone, tasks, workers=workers, total=total, label="segment", unit="photo")
+        run_tasks(_segment_shard_alone, [(job, rows, _of_ids(given_rows, rows)) for rows in left], **how)
     return _finish(job, shards)
 
 
@@ -132,51 +131,38 @@ def _answers_path(work: Path, shard: str) -> Path:
     return work / "answers" / f"{shard}.json"
 
 
-def _segment_by_network(job: _Job, shards: Sequence[Sequence[Row]]) -> None:
-    if not shards:
-        return
-    segmenter, choice = build_segmenter(job.settings, seed=job.seed, means=job.means), _choice(job)
-    with tqdm(total=sum(map(len, shards)), desc="segment", unit="photo", mininterval=1.0) as bar:
-        for rows in shards:
-            _segment_shard(job, rows, segmenter, choice=choice, bar=bar)
+class _Seeing:
+    """What a shard is segmented by: a segmenter, and a classifier where masks are chosen by leak."""
+
+    def __init__(self, job: _Job, given: ImageSet | None = None) -> None:
+        self.segmenter = build_segmenter(job.settings, seed=job.seed, given=given, means=job.means)
+        self.choice: LeakChoice | None = None
+        if given is None and job.by_leak:
+            from models.segmenters.leak_choice import load_leak_choice  # here: GrabCut's workers need no torch
+
+            assert job.settings.choose, "by_leak"
+            self.choice = load_leak_choice(job.settings.choose, job.classes, device=job.means.device)
 
 
-def _choice(job: _Job) -> "LeakChoice | None":
-    if not job.by_leak:
-        return None
-    from models.segmenters.leak_choice import load_leak_choice  # here: GrabCut's workers need no torch
-
-    assert job.settings.choose, "by_leak"
-    return load_leak_choice(job.settings.choose, job.classes, device=job.means.device)
-
-
-def _segment_shard_alone(job: _Job, rows: Sequence[Row], given_rows: Sequence[Row]) -> int:
+def _segment_shard_alone(job: _Job, rows: Sequence[Row], given_rows: Sequence[Row]) -> Iterator[int]:
     with ImageSet(job.given, rows=given_rows) as given_set:
-        segmenter = build_segmenter(job.settings, seed=job.seed, given=given_set, means=job.means)
-        _segment_shard(job, rows, segmenter)
-    return len(rows)
+        yield from _segment_shard(_Seeing(job, given_set), job, rows)
 
 
-def _segment_shard(
-    job: _Job,
-    rows: Sequence[Row],
-    segmenter: Segmenter,
-    *,
-    choice: "LeakChoice | None" = None,
-    bar: "tqdm[Any] | None" = None,
-) -> None:
+def _segment_shard(seeing: _Seeing, job: _Job, rows: Sequence[Row]) -> Iterator[int]:
+    """Segment a shard's photos; yields each as it is done."""
     shard = rows[0].shard
     rejected, detections, candidates = [], [], []
     with ImageSet(job.photos, rows=rows) as photos, ShardWriter(job.work / MASKS, shard) as writer:
         batches = _decoded_ahead(photos, job.settings, job.means.batch)
-        answers = chain.from_iterable(_answers(segmenter, batch) for batch in batches)
+        answers = chain.from_iterable(_answers(seeing.segmenter, batch) for batch in batches)
         for row, (photo, answer) in zip(rows, answers, strict=True):
             further: dict[str, str] = {}
             cells = {"id": row.id, "split": row.split, "label": row.label}
-            if choice is None:
+            if seeing.choice is None:
                 judged = judge_mask(photo, answer, job.settings)
             else:
-                judged, further, seen = choice.choose(photo, answer, job.settings)
+                judged, further, seen = seeing.choice.choose(photo, answer, job.settings)
                 candidates += [cells | candidate for candidate in seen]
             detections += [cells | _detection_cells(detection) for detection in answer.detections]
             if judged.mask is None:
@@ -184,8 +170,7 @@ def _segment_shard(
             else:
                 mask_row = _mask_row(row, job.settings.method, judged.score, further)
                 writer.add(mask_row, encode_mask(judged.mask))
-            if bar is not None:
-                bar.update()
+            yield 1
         # Before the writer finishes: a finished shard has its answers.
         text = json.dumps({"rejected": rejected, "detections": detections, "candidates": candidates})
         write_text_whole(_answers_path(job.work, shard), text)

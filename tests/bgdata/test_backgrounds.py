@@ -26,6 +26,7 @@ from bgdata.compose.names import MIXED, mixed_sets
 from bgdata.compose.names import source_sets as names_of
 from bgdata.compose.render import render_sets
 from bgdata.compose.settings import BackgroundsJob, CorrelatedSettings, ExternalSettings
+from bgdata.engines.base import Network
 from bgdata.errors import InputError
 from bgdata.exports.huggingface import export_huggingface
 from bgdata.exports.subpop import export_subpop
@@ -66,10 +67,11 @@ def external_job(folder: Path, **changes: Any) -> BackgroundsJob:
     return BackgroundsJob.model_validate({"source": source | changes, "render": LOOKS, "seed": 0})
 
 
-def write_filled(inputs: Inputs, work: Path, *, workers: int = 1, batch: int = 5, alone: bool = False, **changes: Any):
-    return write_filled_sets(
-        "f", filled_job(**changes), inputs, Filling(Grey(), batch, alone), work=work, workers=workers
-    )
+def write_filled(
+    inputs: Inputs, work: Path, *, workers: int = 1, batch: int = 5, gpus: int | None = None, **changes: Any
+):
+    filler = Grey() if gpus is None else Network(Grey, "cpu", gpus)
+    return write_filled_sets("f", filled_job(**changes), inputs, Filling(filler, batch), work=work, workers=workers)
 
 
 def write_external(inputs: Inputs, folder: Path, work: Path, *, workers: int = 1, **changes: Any) -> dict[str, Any]:
@@ -165,7 +167,7 @@ def test_the_foreground_stands_on_the_filled_background(inputs: Inputs, written:
         assert (alone[image_id] == decode_image(encode_jpeg(backgrounds[place], 95))).all()
 
 
-@pytest.mark.parametrize("how", [{"workers": 2}, {"batch": 1}, {"alone": True, "workers": 2, "batch": 64}])
+@pytest.mark.parametrize("how", [{"workers": 2}, {"batch": 1}, {"gpus": 0, "batch": 64}, {"gpus": 2}])
 def test_workers_and_batches_change_no_byte(inputs: Inputs, written: Path, tmp_path: Path, how: dict[str, Any]) -> None:
     write_filled(inputs, tmp_path, **how)
     assert hashes(tmp_path, "f") == hashes(written, "f")

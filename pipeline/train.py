@@ -22,26 +22,56 @@ from models.weights.files import file_sha256
 from pipeline._stage import RUNS, SETS, pixel_cache, read_settings, run_folder, run_stage, runtime
 from pipeline._workspace import workspace
 
+# Written last.
+_PROVENANCE = "provenance.json"
+
 
 def main(arguments: argparse.Namespace) -> None:
     """Train, then write `model.pt`, `history.csv` and `provenance.json` of each seed."""
-    settings = read_settings(f"train-{arguments.recipe}")
-    job = TrainJob.model_validate(settings)
-    manifests = {name: SETS / name / MANIFEST for name in sets_read(job.recipe)}
-    starts = [run_folder(RUNS / job.recipe.start, number) / "model.pt" for number in range(len(job.seeds))]
-    space = workspace(
-        f"train-{job.recipe.name}",
-        settings=settings,
-        inputs=manifests | {f"start {number}": path for number, path in enumerate(starts)},
-        outs={"run": RUNS / job.recipe.name},
-    )
+    training = Training(arguments.recipe)
     local_rank = os.environ.get("LOCAL_RANK")  # torchrun's
     device = resolve_device(runtime()["device"])
-    with process_group(device, None if local_rank is None else int(local_rank)) as device, _shared(space) as work:
-        for number, (seed, start) in enumerate(zip(job.seeds, starts, strict=True)):
-            run = run_folder(work / "run", number)
-            if not (run / "provenance.json").is_file():
-                _train(job, seed, start, work, run, manifests, device)
+    with (
+        process_group(device, None if local_rank is None else int(local_rank)) as device,
+        _shared(training.workspace()) as work,
+    ):
+        for number in training.left(work):
+            training.train(number, work, device)
+
+
+class Training:
+    """A recipe's stage: its settings, what it reads, and its trainings, one a seed.
+
+    Raises InputError where params.yaml has no such recipe.
+    """
+
+    def __init__(self, recipe: str) -> None:
+        self._settings = read_settings(f"train-{recipe}")
+        self.job = TrainJob.model_validate(self._settings)
+        self._manifests = {name: SETS / name / MANIFEST for name in sets_read(self.job.recipe)}
+        self._starts = [run_folder(RUNS / self.job.recipe.start, number) / "model.pt" for number in self._numbers]
+
+    @property
+    def _numbers(self) -> range:
+        return range(len(self.job.seeds))
+
+    def workspace(self) -> AbstractContextManager[Path]:
+        """Where it trains; what lies in `run` is published."""
+        return workspace(
+            f"train-{self.job.recipe.name}",
+            settings=self._settings,
+            inputs=self._manifests | {f"start {number}": path for number, path in enumerate(self._starts)},
+            outs={"run": RUNS / self.job.recipe.name},
+        )
+
+    def left(self, work: Path) -> list[int]:
+        """The seeds, by number, that are not trained yet."""
+        return [number for number in self._numbers if not (run_folder(work / "run", number) / _PROVENANCE).is_file()]
+
+    def train(self, number: int, work: Path, device: torch.device) -> None:
+        """Train with the `number`-th seed; goes on where a killed training was."""
+        run = run_folder(work / "run", number)
+        _train(self.job, self.job.seeds[number], self._starts[number], work, run, self._manifests, device)
 
 
 @contextmanager
@@ -96,7 +126,7 @@ def _train(
     )
     write_csv(run / "history.csv", list(history[0]), history)
     provenance = record | {"checkpoint_sha256": file_sha256(run / "model.pt")}
-    write_text_whole(run / "provenance.json", json.dumps(provenance, indent=1) + "\n")
+    write_text_whole(run / _PROVENANCE, json.dumps(provenance, indent=1) + "\n")
 
 
 if __name__ == "__main__":

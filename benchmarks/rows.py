@@ -55,7 +55,10 @@ def main() -> None:
 
 def _print_step(rows: int, step: str, spent: Times) -> None:
     each = spent["cpu"] / rows * 1e6
-    print(f"| {rows:,} | {step} | {spent['wall']:.1f} | {spent['cpu']:.1f} | {spent['peak']:.2f} | {each:.1f} |", flush=True)
+    print(
+        f"| {rows:,} | {step} | {spent['wall']:.1f} | {spent['cpu']:.1f} | {spent['peak']:.2f} | {each:.1f} |",
+        flush=True,
+    )
 
 
 def _run(step: str, folder: Path, rows: int) -> Times:

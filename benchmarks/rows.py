@@ -1,11 +1,11 @@
-"""Whether index and plan grow no worse than linearly: a set of ImageNet's 1.28 million rows, each a photo of a few bytes.
+"""Whether index and plan grow no worse than linearly: a set of as many rows as ImageNet has, of photos of a few bytes.
 
     python -m benchmarks.rows --rows 80000 320000 1280000
 
-writes the set of each size (1,000 classes, shards of 1,000 photos; 1.8 GB in all) below `--folder`, and removes it. Each
-step runs in a process of its own. Wall and CPU seconds leave out Python's start and imports; the peak of resident memory
-is the process's own and counts them. Crops are faked: boxes and no pixels. DVC's step is `dvc add --no-commit`, which
-hashes all files and copies none.
+writes the set of each size (1,000 classes, shards of 1,000 photos; 1.8 GB in all) below `--folder`, and removes it.
+Each step runs in a process of its own. Wall and CPU seconds leave out Python's start, imports and what a step needs; the
+peak of resident memory is the process's own, all told. Crops are faked: boxes and no pixels. DVC's step is `dvc add
+--no-commit`, which hashes all files and copies none.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.render import SETTINGS
 from bgdata.classes import ClassList
 from bgdata.compose.crops import Crops
 from bgdata.compose.render import SETS, _shard_tasks, plan_photos
@@ -28,7 +29,6 @@ from bgdata.compose.settings import RenderSettings
 from bgdata.geometry import Box
 from bgdata.ingest.photos import COLUMNS
 from bgdata.shards import SPLITS, ImageSet, Row, finish_set, shard_name, write_shard
-from benchmarks.render import SETTINGS
 
 ROWS = (80_000, 320_000, 1_280_000)
 CLASSES, PHOTOS_PER_SHARD, VAL_SHARE = 1000, 1000, 0.04

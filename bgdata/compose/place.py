@@ -67,6 +67,9 @@ def draw_place(settings: PlacementSettings, draws: Sequence[float]) -> Place:
 
 def photo_place(settings: PlacementSettings, *, seed: int, photo: str, variant: str) -> Place:
     """The place of a photo's foreground in one of its mixed variants, from (seed, image id) alone."""
+    low, high = settings.size
+    if low == high and settings.position != "random":
+        return draw_place(settings, (0.0,))  # nothing is drawn
     return draw_place(settings, image_generator(seed, photo, f"placement.{variant}").random(3).tolist())
 
 

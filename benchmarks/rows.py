@@ -3,8 +3,8 @@
     python -m benchmarks.rows --rows 80000 320000 1280000
 
 writes the set of each size (1,000 classes, shards of 1,000 photos; 1.8 GB in all) below `--folder`, and removes it.
-Each step runs in a process of its own. Wall and CPU seconds leave out Python's start, imports and what a step needs; the
-peak of resident memory is the process's own, all told. Crops are faked: boxes and no pixels. DVC's step is `dvc add
+Each step runs in a process of its own. Wall and CPU seconds leave out Python's start, imports and what a step needs;
+the peak of resident memory is the process's own, all told. Crops are faked: boxes and no pixels. DVC's step is `dvc add
 --no-commit`, which hashes all files and copies none.
 """
 

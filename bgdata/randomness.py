@@ -13,7 +13,7 @@ def image_generator(seed: int, image_id: str, purpose: str = "") -> np.random.Ge
     another.
     """
     digest = hashlib.sha256(f"{purpose}\0{image_id}".encode()).digest()
-    # default_rng([seed, *words of the digest]) in four tenths of its time: NumPy makes these words of a list one by one.
+    # default_rng([seed, *words of the digest]), in four tenths of its time: NumPy takes a list apart number by number.
     own = seed.to_bytes(4 * max(-(-seed.bit_length() // 32), 1), "little")
     return np.random.default_rng(np.frombuffer(own + digest, dtype="<u4"))
 

@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 from bgdata.classes import ClassList
 from bgdata.compose.background import BackgroundChoice
 from bgdata.compose.crops import Crops
+from bgdata.compose.mixed_sets import MixedSet
 from bgdata.compose.render import plan_photos
-from bgdata.compose.settings import RenderSettings
+from bgdata.compose.settings import MixSettings, RenderSettings
 from bgdata.geometry import Box
+from bgdata.io import encode_jpeg
 from bgdata.randomness import image_generator
 from bgdata.shards import PARTS, ImageSet, Row, finish_set, write_shard
 
@@ -85,6 +87,29 @@ def test_another_class_is_drawn_as_from_a_list_of_the_others(sizes: list[int], l
             of = among[expected.integers(len(among))]
             drawn = ids[of][expected.integers(len(ids[of]))]
             assert draw("own", label, np.random.default_rng(seed)) == (drawn, of)
+
+
+DRAWN = {"mixup": "1c57fa75e6c52089", "cutmix": "4f86a3aa7437d942"}
+
+
+@pytest.mark.parametrize("method", DRAWN)
+def test_partners_are_what_they_always_were(method: str, tmp_path: Path) -> None:
+    """By hashes that the code had while each shard read the whole index."""
+    assert partners_digest(method, tmp_path) == DRAWN[method]
+
+
+def partners_digest(method: str, folder: Path) -> str:
+    photos, work = folder / "photos", folder / method
+    for number in range(3):
+        rows = [Row(f"n{number}_{n}", "train", n % 4, "n", f"d/n{number}_{n}.JPEG") for n in range(6)]
+        white = encode_jpeg(np.full((16, 16, 3), 255, np.uint8), 90)
+        write_shard(photos, f"train-{number:05d}.tar", ((row, white) for row in rows))
+    finish_set(photos, classes=CLASSES)
+    mixing = MixSettings(per_image=3, alpha=0.5)
+    made = MixedSet(photos, method, mixing, jpeg_quality=90, images_per_shard=7, seed=5)
+    made.write(work, workers=1)
+    lines = [[row.id, row.label, *row.extra.values()] for row in ImageSet(work).rows]
+    return hashlib.sha256(json.dumps(lines).encode()).hexdigest()[:16]
 
 
 PLANS = {

@@ -21,7 +21,7 @@ from bgdata.compose.render import plan_photos
 from bgdata.compose.settings import MixSettings, RenderSettings
 from bgdata.geometry import Box
 from bgdata.io import encode_jpeg
-from bgdata.randomness import image_generator
+from bgdata.randomness import image_generator, image_generators
 from bgdata.shards import PARTS, ImageSet, Row, finish_set, write_shard
 
 CLASSES = ClassList("four", ("ant", "bee", "cat", "dog"), ((), (), (), ()))
@@ -68,11 +68,14 @@ def test_a_row_survives_a_pickle() -> None:
     assert list(row.to_cells()) == [*COLUMNS, "source"]
 
 
-@given(seed=st.integers(0, 2**70), image_id=st.text(max_size=20), purpose=st.text(max_size=10))
-def test_a_generator_is_numpys_own_of_seed_and_digest(seed: int, image_id: str, purpose: str) -> None:
-    words = np.frombuffer(hashlib.sha256(f"{purpose}\0{image_id}".encode()).digest(), dtype="<u4")
-    plain = np.random.default_rng([seed, *words.tolist()])
-    assert image_generator(seed, image_id, purpose).bit_generator.state == plain.bit_generator.state
+@given(seed=st.integers(0, 2**70), ids=st.lists(st.text(max_size=20), max_size=4), purpose=st.text(max_size=10))
+def test_generators_are_numpys_own_of_seed_and_digest(seed: int, ids: list[str], purpose: str) -> None:
+    together = image_generators(seed, ids, purpose)
+    for image_id, one in zip(ids, together, strict=True):
+        words = np.frombuffer(hashlib.sha256(f"{purpose}\0{image_id}".encode()).digest(), dtype="<u4")
+        plain = np.random.default_rng([seed, *words.tolist()])
+        assert one.bit_generator.state == plain.bit_generator.state
+        assert image_generator(seed, image_id, purpose).bit_generator.state == plain.bit_generator.state
 
 
 @given(sizes=st.lists(st.integers(0, 5), min_size=4, max_size=4), label=st.integers(0, 3), seed=st.integers(0, 99))

@@ -10,6 +10,7 @@ from numpy.random import PCG64, Generator
 from numpy.random.bit_generator import ISeedSequence
 
 _DIGEST_WORDS, _POOL_WORDS, _STATE_WORDS = 8, 4, 8
+_TOGETHER = 4096  # ids side by side: what is worked out stays small
 
 
 def image_generator(seed: int, image_id: str, purpose: str = "") -> Generator:
@@ -27,10 +28,11 @@ def image_generators(seed: int, image_ids: Sequence[str], purpose: str = "") -> 
 
     Source: NumPy's SeedSequence, whose streams NumPy promises to keep (NEP 19), with all ids side by side.
     """
-    entropy = b"".join([_entropy(seed, image_id, purpose) for image_id in image_ids])
-    words = np.frombuffer(entropy, dtype="<u4").reshape(len(image_ids), _seed_words(seed) + _DIGEST_WORDS)
-    for state in _states(words):
-        yield Generator(PCG64(_Seeded(state)))  # type: ignore[arg-type]  # NumPy's stubs know SeedSequence alone
+    for start in range(0, len(image_ids), _TOGETHER):
+        entropy = b"".join([_entropy(seed, image_id, purpose) for image_id in image_ids[start : start + _TOGETHER]])
+        words = np.frombuffer(entropy, dtype="<u4").reshape(-1, _seed_words(seed) + _DIGEST_WORDS)
+        for state in _states(words):
+            yield Generator(PCG64(_Seeded(state)))  # type: ignore[arg-type]  # NumPy's stubs know SeedSequence alone
 
 
 def seeded_order(seed: int, image_ids: Sequence[str], purpose: str) -> list[int]:

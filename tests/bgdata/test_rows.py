@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bgdata import randomness
 from bgdata.classes import ClassList
 from bgdata.compose.background import BackgroundChoice
 from bgdata.compose.crops import Crops
@@ -76,6 +77,14 @@ def test_generators_are_numpys_own_of_seed_and_digest(seed: int, ids: list[str],
         plain = np.random.default_rng([seed, *words.tolist()])
         assert one.bit_generator.state == plain.bit_generator.state
         assert image_generator(seed, image_id, purpose).bit_generator.state == plain.bit_generator.state
+
+
+def test_generators_of_more_ids_than_are_taken_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = [f"n{n}" for n in range(10)]
+    whole = [rng.random() for rng in image_generators(3, ids, "x")]
+    monkeypatch.setattr(randomness, "_TOGETHER", 4)
+    assert [rng.random() for rng in image_generators(3, ids, "x")] == whole
+    assert len(set(whole)) == 10
 
 
 @given(sizes=st.lists(st.integers(0, 5), min_size=4, max_size=4), label=st.integers(0, 3), seed=st.integers(0, 99))

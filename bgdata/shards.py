@@ -8,20 +8,21 @@ access.
 
 import csv
 import hashlib
-import io
 import json
 import os
 import tarfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from sys import intern
+from typing import Any, Protocol, TextIO, runtime_checkable
 from uuid import uuid4
 
 from bgdata.classes import ClassList, read_class_list
 from bgdata.errors import InputError
-from bgdata.text import read_table
+from bgdata.text import iter_table
 
 SPLITS = ("train", "val")
 INDEX = "index.csv"
@@ -29,10 +30,12 @@ MANIFEST = "manifest.json"
 REJECTED = "rejected.csv"
 PARTS = "parts"
 _COLUMNS = ("id", "split", "label", "wnid", "name", "shard", "offset", "size")
+_OWN = frozenset(_COLUMNS)
+_SHORT = 4  # a cell that many rows share: a coordinate, a label
 _BUFFER = 1 << 18  # bytes that a shard being written keeps in memory
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """One image of a set: which, what, where, and (in `extra`, further columns) where it came from."""
 
@@ -57,22 +60,26 @@ class Row:
 
     def to_cells(self) -> dict[str, Any]:
         """The row as the index's cells."""
-        cells = dict(vars(self))
-        return cells | cells.pop("extra")
+        return {column: getattr(self, column) for column in _COLUMNS} | dict(self.extra)
 
     @classmethod
     def from_cells(cls, cells: Mapping[str, str]) -> "Row":
         """The row of an index's cells."""
+        # A million rows: what is equal in many is held once.
         return cls(
             id=cells["id"],
-            split=cells["split"],
+            split=intern(cells["split"]),
             label=int(cells["label"]),
-            wnid=cells["wnid"],
+            wnid=intern(cells["wnid"]),
             name=cells["name"],
-            shard=cells["shard"],
+            shard=intern(cells["shard"]),
             offset=int(cells["offset"]),
             size=int(cells["size"]),
-            extra={column: cell for column, cell in cells.items() if column not in _COLUMNS},
+            extra={
+                column: intern(cell) if len(cell) <= _SHORT else cell
+                for column, cell in cells.items()
+                if column not in _OWN
+            },
         )
 
 
@@ -169,14 +176,14 @@ def finish_set(
     `classes` is the list that the rows' labels are of. `columns` names the extra columns in their order;
     `notes` is added to the manifest (counts, parameters).
     """
-    parts = {path.stem: json.loads(path.read_text()) for path in sorted((folder / PARTS).glob("*.json"))}
-    rows = [cells for part in parts.values() for cells in part["rows"]]
-    write_csv(folder / INDEX, [*_COLUMNS, *columns], rows)
+    shards: dict[str, str] = {}
+    counts: Counter[tuple[str, int]] = Counter()
+    write_csv(folder / INDEX, [*_COLUMNS, *columns], _part_rows(folder, shards, counts))
     manifest = {
         "classes": classes.to_record(),
-        "images": {split: _class_counts(rows, split, classes) for split in SPLITS},
-        "shards": {f"{name}.tar": part["sha256"] for name, part in parts.items()},
-        "index": hashlib.sha256((folder / INDEX).read_bytes()).hexdigest(),
+        "images": {split: _class_counts(counts, split, classes) for split in SPLITS},
+        "shards": shards,
+        "index": _sha256(folder / INDEX),
         **(notes or {}),
     }
     write_text_whole(folder / MANIFEST, json.dumps(manifest, indent=1) + "\n")
@@ -275,29 +282,34 @@ def corrupt_files(images: ImageSet) -> Iterator[str]:
         if not path.is_file():
             yield name
             continue
-        with path.open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != expected:
-                yield name
+        if _sha256(path) != expected:
+            yield name
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
     """Write a CSV file whole: a kill leaves the old one or the new one."""
     known = set(columns)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    for row in rows:
-        if not known >= row.keys():
-            raise ValueError(f"{path.name} has no column {min(row.keys() - known)}")
-        writer.writerow([row.get(column, "") for column in columns])
-    write_text_whole(path, text.getvalue())
+    with _whole(path) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        for row in rows:
+            if not known >= row.keys():
+                raise ValueError(f"{path.name} has no column {min(row.keys() - known)}")
+            writer.writerow([row.get(column, "") for column in columns])
 
 
 def write_text_whole(path: Path, text: str) -> None:
     """Write a text file whole: a kill leaves the old one or the new one."""
+    with _whole(path) as file:
+        file.write(text)
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[TextIO]:
     partial = partial_path(path)
     try:
-        partial.write_text(text, encoding="utf-8")
+        with partial.open("w", encoding="utf-8") as file:
+            yield file
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
@@ -325,7 +337,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
 
 
 def _read_index(path: Path, classes: ClassList) -> list[Row]:
-    return [_read_row(path, cells, classes) for cells in read_table(path, _COLUMNS)]
+    return [_read_row(path, cells, classes) for cells in iter_table(path, _COLUMNS)]
 
 
 def _read_row(path: Path, cells: Mapping[str, str], classes: ClassList) -> Row:
@@ -344,6 +356,19 @@ def _part_path(folder: Path, shard: str) -> Path:
     return folder / PARTS / f"{Path(shard).stem}.json"
 
 
-def _class_counts(rows: Sequence[Mapping[str, Any]], split: str, classes: ClassList) -> dict[str, int]:
-    counts = Counter(int(row["label"]) for row in rows if row["split"] == split)
-    return {classes.folders[label]: counts[label] for label in sorted(counts)}
+def _part_rows(folder: Path, shards: dict[str, str], counts: Counter[tuple[str, int]]) -> Iterator[dict[str, Any]]:
+    """The cells of all parts, one part in memory; notes each shard's hash, and the images by split and label."""
+    for path in sorted((folder / PARTS).glob("*.json")):
+        part = json.loads(path.read_text())
+        shards[f"{path.stem}.tar"] = part["sha256"]
+        counts.update((cells["split"], int(cells["label"])) for cells in part["rows"])
+        yield from part["rows"]
+
+
+def _class_counts(counts: Counter[tuple[str, int]], split: str, classes: ClassList) -> dict[str, int]:
+    return {classes.folders[label]: counts[of, label] for of, label in sorted(counts) if of == split}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,7 +1,6 @@
 """All text that a user gives: lists and tables as editors and spreadsheets save them."""
 
 import csv
-import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -44,7 +43,14 @@ def read_lines(path: Path) -> list[str]:
 def read_table(
     path: Path, columns: Sequence[str], *, comment: str | None = None, fallback: str | None = None
 ) -> list[dict[str, str]]:
-    """Read a CSV file whose header names `columns` among others: parted by commas, semicolons or tabs.
+    """Read a CSV file whole: see `iter_table`."""
+    return list(iter_table(path, columns, comment=comment, fallback=fallback))
+
+
+def iter_table(
+    path: Path, columns: Sequence[str], *, comment: str | None = None, fallback: str | None = None
+) -> Iterator[dict[str, str]]:
+    """Read row by row a CSV file whose header names `columns` among others: parted by commas, semicolons or tabs.
 
     Rows that begin with `comment` are passed over; `fallback`: see `read_text`.
 
@@ -56,7 +62,6 @@ def read_table(
     text = read_text(path, fallback=fallback)
     delimiter, header = _header(path, text.partition("\n")[0], columns)
     needed = max((header.index(column) for column in columns), default=0) + 1
-    rows = []
     for number, cells in _records(path, text, delimiter):
         if comment is not None and cells[0].startswith(comment):
             continue
@@ -65,8 +70,8 @@ def read_table(
                 f"{path}:{number}: expected {len(header)} cells ({delimiter.join(header)[:_SHOWN]}), got {len(cells)}: "
                 f"{delimiter.join(cells)[:_SHOWN]!r}; mend the line, or take the file anew"
             )
-        rows.append(dict.fromkeys(header, "") | dict(zip(header, cells, strict=False)))
-    return rows
+        row = dict(zip(header, cells, strict=False))
+        yield row if len(cells) >= len(header) else dict.fromkeys(header, "") | row
 
 
 def _not_utf8(path: Path, data: bytes, place: int, found: str) -> InputError:
@@ -86,9 +91,19 @@ def _header(path: Path, line: str, columns: Sequence[str]) -> tuple[str, list[st
     )
 
 
+def _lines(text: str) -> Iterator[str]:
+    """The lines with their ends; `io.StringIO` would hold a copy of four bytes a character."""
+    start = 0
+    while end := text.find("\n", start) + 1:
+        yield text[start:end]
+        start = end
+    if start < len(text):
+        yield text[start:]
+
+
 def _records(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """The rows below the header that are not empty, each with the number of its last line."""
-    reader = csv.reader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True, strict=True)
+    reader = csv.reader(_lines(text), delimiter=delimiter, skipinitialspace=True, strict=True)
     try:
         next(reader, None)
         for cells in reader:

@@ -57,6 +57,7 @@ class BackgroundChoice:
         self._classes = classes
         self._ids = {label: list(ids) for label, ids in ids_by_label.items() if ids}
         self._members = {label: frozenset(ids) for label, ids in self._ids.items()}
+        self._labels = sorted(self._ids)
 
     def same_class(self, own: str, label: int, rng: np.random.Generator) -> tuple[str, int]:
         """Another photo's id of the same class, and its label."""
@@ -70,18 +71,19 @@ class BackgroundChoice:
     def any_class(self, own: str, label: int, rng: np.random.Generator) -> tuple[str, int]:
         """A photo's id of a class drawn uniformly, the own class included, and its label."""
         del label
-        labels = sorted(self._ids)
-        drawn = labels[rng.integers(len(labels))]
+        drawn = self._labels[rng.integers(len(self._labels))]
         return self._draw(own, drawn, rng), drawn
 
     def other_class(self, own: str, label: int, rng: np.random.Generator) -> tuple[str, int]:
         """A photo's id of a class drawn uniformly among the others, and its label."""
-        labels = [other for other in sorted(self._ids) if other != label]
-        if not labels:
+        count = len(self._labels) - (label in self._ids)
+        if not count:
             raise InputError(
                 f"all photos are {self._classes.folders[label]}: mixed_rand from other classes needs a second class"
             )
-        drawn = labels[rng.integers(len(labels))]
+        place = int(rng.integers(count))
+        # Of the others: the own class is stepped over.
+        drawn = self._labels[place + (count < len(self._labels) and self._labels[place] >= label)]
         return self._draw(own, drawn, rng), drawn
 
     def _draw(self, own: str, label: int, rng: np.random.Generator) -> str:

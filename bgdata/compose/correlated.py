@@ -102,8 +102,7 @@ class CorrelatedSet:
     def _on_partner(self, rows: Sequence[Row]) -> set[str]:
         """The ids of the foregrounds that stand on their partner's background."""
         chosen: set[str] = set()
-        for label in sorted({row.label for row in rows}):
-            ids = [row.id for row in rows if row.label == label]
+        for ids in _by_label({row.id: row.label for row in rows}).values():
             order = seeded_order(self.seed, ids, "correlated")
             chosen |= {ids[place] for place in order[: round(self.settings.correlation * len(ids))]}
         return chosen
@@ -127,7 +126,10 @@ def partner_labels(partners: Mapping[str, str] | None, classes: ClassList) -> li
 
 
 def _by_label(labels: Mapping[str, int]) -> dict[int, list[str]]:
-    return {label: [photo for photo in labels if labels[photo] == label] for label in sorted(set(labels.values()))}
+    ids: dict[int, list[str]] = {}
+    for photo, label in labels.items():
+        ids.setdefault(label, []).append(photo)
+    return ids
 
 
 def _write_shard(made: CorrelatedSet, planned: Sequence[Planned], work: Path, shard: str) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from bgdata.compose.mix import METHODS
@@ -36,26 +37,29 @@ class MixedSet:
         Raises InputError where there is no second image to mix with.
         """
         with ImageSet(self.originals) as images:
-            count, classes = len(images.split(SPLIT)), images.classes
-        if count < 2:
-            raise InputError(f"{self.originals} has {count} train images: mixing needs at least two")
-        starts = range(0, count, self.images_per_shard)
-        shards = {start: shard_name(SPLIT, number) for number, start in enumerate(starts)}
-        tasks = [(self, start, work, shard) for start, shard in shards.items() if not shard_is_written(work, shard)]
-        total = sum(min(self.images_per_shard, count - start) for _, start, *_ in tasks)
+            rows, classes = images.split(SPLIT), images.classes
+        if len(rows) < 2:
+            raise InputError(f"{self.originals} has {len(rows)} train images: mixing needs at least two")
+        tasks = []
+        for number, start in enumerate(range(0, len(rows), self.images_per_shard)):
+            shard = shard_name(SPLIT, number)
+            if not shard_is_written(work, shard):
+                pairs = [(row, self._partners(row, rows)) for row in rows[start : start + self.images_per_shard]]
+                tasks.append((self, pairs, len(rows), work, shard))
+        total = sum(len(task[1]) for task in tasks)
         run_tasks(_write_mixed_shard, tasks, workers=workers, total=total, label=self.method, unit="photo")
         notes = {"method": self.method, "seed": self.seed, "settings": self.settings.model_dump()}
         finish_set(work, classes=classes, columns=COLUMNS, notes=notes)
 
-    def mixed_images(self, images: ImageSet, row: Row, others: Sequence[Row]) -> Iterator[tuple[Row, bytes]]:
-        """The mixed images of one original; partners come from `others`, the own image among them."""
+    def mixed_images(
+        self, images: ImageSet, row: Row, partners: Sequence[Row], *, count: int
+    ) -> Iterator[tuple[Row, bytes]]:
+        """The mixed images of one original, which is one of `count` that could be partners."""
         image = decode_image(images.read(row))
-        for copy in range(self.settings.per_image):
-            mixed_id = f"{row.id}_{copy}"
+        for copy, partner in enumerate(partners):
+            mixed_id = _mixed_id(row, copy)
             rng = image_generator(self.seed, mixed_id, self.method)
-            drawn = others[int(rng.integers(len(others) - 1))]
-            # The last one, never drawn otherwise, stands in for the own image: uniform without a retry.
-            partner = others[-1] if drawn.id == row.id else drawn
+            rng.integers(count - 1)  # the partner's, which was drawn before: a worker holds no million rows
             pixels = decode_image(images.read(partner))
             mixed, lam, box = METHODS[self.method](image, pixels, self.settings.alpha, rng)
             values = (partner.id, partner.label, repr(lam), *(box or ("",) * 4))
@@ -63,10 +67,25 @@ class MixedSet:
             name = row.name_beside(mixed_id)
             yield Row(mixed_id, SPLIT, row.label, row.wnid, name, extra=extra), encode_jpeg(mixed, self.jpeg_quality)
 
+    def _partners(self, row: Row, others: Sequence[Row]) -> list[Row]:
+        """The partner of each copy of an original, among `others`, the own image among them."""
+        partners = []
+        for copy in range(self.settings.per_image):
+            rng = image_generator(self.seed, _mixed_id(row, copy), self.method)
+            drawn = others[int(rng.integers(len(others) - 1))]
+            # The last one, never drawn otherwise, stands in for the own image: uniform without a retry.
+            partners.append(others[-1] if drawn.id == row.id else drawn)
+        return partners
 
-def _write_mixed_shard(mixed_set: MixedSet, start: int, work: Path, shard: str) -> int:
-    with ImageSet(mixed_set.originals) as images:
-        rows = images.split(SPLIT)
-        own = rows[start : start + mixed_set.images_per_shard]
-        write_shard(work, shard, (member for row in own for member in mixed_set.mixed_images(images, row, rows)))
-    return len(own)
+
+def _mixed_id(row: Row, copy: int) -> str:
+    return f"{row.id}_{copy}"
+
+
+def _write_mixed_shard(
+    mixed_set: MixedSet, pairs: Sequence[tuple[Row, list[Row]]], count: int, work: Path, shard: str
+) -> int:
+    with ImageSet(mixed_set.originals, rows=()) as images:
+        made = (mixed_set.mixed_images(images, row, partners, count=count) for row, partners in pairs)
+        write_shard(work, shard, chain.from_iterable(made))
+    return len(pairs)

@@ -1,6 +1,6 @@
 """The second pass of rendering: all variants of a photo at once, shard by shard, in several processes."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from bgdata.errors import InputError
 from bgdata.geometry import Box, CentreCrop
 from bgdata.io import encode_jpeg, encode_mask
 from bgdata.parallel import run_tasks
-from bgdata.randomness import image_generator, seeded_order
+from bgdata.randomness import image_generators, seeded_order
 from bgdata.shards import (
     SPLITS,
     ImageSet,
@@ -106,8 +106,10 @@ def plan_photos(
     for split in SPLITS:
         ids = {label: [rows[place].id for place in found] for (of, label), found in by_class.items() if of == split}
         choices = background_choices(BackgroundChoice(ids, classes), settings)
-        for place in sorted(place for (of, _), found in by_class.items() if of == split for place in found):
-            plan.append(_plan_photo(rows[place], place, choices, places, crops.boxes, settings.placement, seed))  # noqa: PERF401
+        order = sorted(place for (of, _), found in by_class.items() if of == split for place in found)
+        draws = draw_backgrounds(choices, [rows[place] for place in order], seed=seed)
+        for place, drawn in zip(order, draws, strict=True):
+            plan.append(_plan_photo(rows[place], place, drawn, places, crops.boxes, settings.placement, seed))
     if not plan:
         raise InputError("no photo is left to render: see rejected.csv of data/in9/masks and data/in9/photos")
     return plan, rejected
@@ -122,18 +124,28 @@ def background_choices(choice: BackgroundChoice, settings: RenderLooks) -> dict[
     return dict(zip(MIXED, (choice.same_class, rand, choice.next_class), strict=True))
 
 
+def draw_backgrounds(
+    choices: Mapping[str, Choose], photos: Sequence[Row], *, seed: int
+) -> Iterator[dict[str, tuple[str, int]]]:
+    """For each photo the id and label of its background in each mixed variant, from (seed, image id, variant) alone."""
+    ids = [photo.id for photo in photos]
+    generators = [image_generators(seed, ids, variant) for variant in choices]
+    for photo, *own in zip(photos, *generators, strict=True):
+        drawn = zip(choices.items(), own, strict=True)
+        yield {variant: choose(photo.id, photo.label, rng) for (variant, choose), rng in drawn}
+
+
 def _plan_photo(
     row: Row,
     position: int,
-    choices: dict[str, Choose],
+    drawn: Mapping[str, tuple[str, int]],
     places: dict[str, int],
     boxes: Sequence[Box | None],
     placement: PlacementSettings,
     seed: int,
 ) -> PlannedPhoto:
     backgrounds = {}
-    for variant, choose in choices.items():
-        other, label = choose(row.id, row.label, image_generator(seed, row.id, variant))
+    for variant, (other, label) in drawn.items():
         place = photo_place(placement, seed=seed, photo=row.id, variant=variant)
         backgrounds[variant] = Chosen(other, label, places[other], _present(boxes[places[other]]), place)
     return PlannedPhoto(row, position, _present(boxes[position]), backgrounds)

@@ -23,12 +23,12 @@ from bgdata.compose.render import (
     PlannedPhoto,
     background_choices,
     cut_out,
+    draw_backgrounds,
     mixed_members,
 )
 from bgdata.compose.settings import RenderLooks
 from bgdata.io import encode_jpeg
 from bgdata.parallel import run_tasks
-from bgdata.randomness import image_generator
 from bgdata.shards import (
     Row,
     ShardWriter,
@@ -80,15 +80,14 @@ def plan_mixed(
             ids.setdefault(each.label or 0, []).append(each.row.id)
         choice = BackgroundChoice(ids, foregrounds.classes)
         choices = background_choices(choice, sets.looks) if by_class else {"mixed_rand": choice.any_class}
-        for position, row in enumerate(foregrounds.rows):
-            if row.split != split:
-                continue
-            drawn = {}
-            for variant, choose in choices.items():
-                other, _ = choose(row.id, row.label, image_generator(sets.seed, row.id, variant))
+        positions = [position for position, row in enumerate(foregrounds.rows) if row.split == split]
+        rows = [foregrounds.rows[position] for position in positions]
+        for position, row, drawn in zip(positions, rows, draw_backgrounds(choices, rows, seed=sets.seed), strict=True):
+            chosen = {}
+            for variant, (other, _) in drawn.items():
                 place = photo_place(sets.looks.placement, seed=sets.seed, photo=row.id, variant=variant)
-                drawn[variant] = Chosen(other, there[other].label, there[other].position, place=place)
-            plan.append(foregrounds.planned(position, drawn))
+                chosen[variant] = Chosen(other, there[other].label, there[other].position, place=place)
+            plan.append(foregrounds.planned(position, chosen))
     return plan
 
 

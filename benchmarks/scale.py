@@ -1,0 +1,356 @@
+"""What many machines would take for many photos: a simulation from measured seconds a photo. No hardware needed.
+
+    python -m benchmarks.scale
+    python -m benchmarks.scale --task-start 5 --failures 0.1 --gpu-price 2
+
+A stage's shards wait in one queue; a worker (a core, or a GPU where the stage is a network's) takes the next as soon as
+it is free and the driver has sent it. A worker fails at a constant rate: the shard is lost, the worker starts anew, and
+the shard is made again. A straggler takes `--factor` times as long; one that would pass `--limit` times what its shard
+takes is given up then, and made again. Before and after each stage the driver works alone: it opens the index, plans,
+merges the parts, and DVC hashes what was written. Stages follow each other, as `dvc repro` runs them.
+
+Seconds a photo are measured (benchmarks/README.md) but for the GPU's: GroundingDINO, SAM and LaMa on an H100 as ForAug
+(Nauen et al. 2025) published, 5,338.6 photos an hour. What the driver does alone is from `python -m benchmarks.rows`, a
+photo, as it grows linearly. Sizes of files are those of 177 ImageNet photos. Not in it: the storage that all machines
+share, and its limit.
+"""
+
+import argparse
+import heapq
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy import ndarray
+
+PHOTOS, WORKERS = (45_000, 1_280_000, 100_000_000), (1, 8, 64, 512)
+SIZES = (50, 100, 200, 500, 1000, 2000, 5000, 10_000)
+# Of a queue that is longer only the end is played through task by task; before it all workers are busy.
+_LAST_TASKS, _LAST_TASKS_PER_WORKER = 2000, 8
+ROUNDS = 5  # of luck
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage: seconds a photo of one worker, what share of the photos it has, and what it costs the driver.
+
+    `bytes`: what it writes a photo, in all its sets (`writes`); `opens`: the sets whose rows it reads.
+    """
+
+    name: str
+    seconds: float
+    bytes: int
+    opens: int = 1
+    writes: int = 1
+    plans: bool = False
+    share: float = 1.0
+    on_gpu: bool = False
+
+
+@dataclass(frozen=True)
+class Driver:
+    """What one process does alone: seconds a row, bytes of memory a row (opened, and planned), bytes a second that DVC
+    hashes.
+
+    `manifest`: seconds a shard of a set's manifest, which each task reads again; `file`: seconds a file for DVC.
+    """
+
+    opening: float = 9e-6
+    planning: float = 51e-6
+    merging: float = 6.5e-6
+    sending: float = 17e-6
+    manifest: float = 0.66e-6
+    hashed: float = 600e6
+    file: float = 1e-3
+    row_bytes: float = 900.0
+
+
+@dataclass(frozen=True)
+class World:
+    """The machines: seconds until a task and a worker start, failures a worker hour, stragglers, dollars an hour."""
+
+    task_start: float = 0.01
+    worker_start: float = 10.0
+    failures: float = 0.01
+    stragglers: float = 0.005
+    factor: float = 10.0
+    limit: float | None = 3.0
+    cpu_price: float = 0.04
+    gpu_price: float = 3.0
+    driver: Driver = Driver()
+
+    def price(self, stage: Stage) -> float:
+        """Dollars an hour of one worker of a stage."""
+        return self.gpu_price if stage.on_gpu else self.cpu_price
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a stage, in seconds: the driver alone, then all workers; of all workers summed: busy, and wasted
+    on what was made again or waited for.
+    """
+
+    alone: float
+    together: float
+    busy: float
+    wasted: float
+
+    @property
+    def wall(self) -> float:
+        """From start to end."""
+        return self.alone + self.together
+
+
+RENDER, TELEA, GRABCUT = 1 / 209, 1 / 65.3, 1.22
+CORRUPT = 75 * (0.02831 / 15 + 0.00035)  # 15 corruptions at 5 severities, each encoded
+_MIXED = 4 / 9 * RENDER  # a source's four sets
+_INGEST = Stage("ingest", 0.0069, 115_300, opens=0, writes=2)
+_RENDER = Stage("render", RENDER, 128_000, opens=2, writes=9, plans=True)
+_CORRUPT = Stage("corrupt", CORRUPT, 75 * 18_600, writes=75, share=0.04)
+ROUTES = {
+    "GrabCut and Telea, CPU cores": (
+        _INGEST,
+        Stage("segment", GRABCUT, 3600),
+        _RENDER,
+        Stage("fill", TELEA + _MIXED, 74_000, opens=3, writes=4, plans=True),
+        _CORRUPT,
+    ),
+    "GroundingDINO, SAM and LaMa on H100s (as ForAug published), the rest on as many CPU cores": (
+        _INGEST,
+        Stage("segment and fill", 3600 / 5338.6, 3600, on_gpu=True),
+        _RENDER,
+        Stage("mix the filled", _MIXED, 74_000, opens=3, writes=4, plans=True),
+        _CORRUPT,
+    ),
+}
+
+
+def alone_seconds(stage: Stage, photos: int, driver: Driver, *, size: int) -> dict[str, float]:
+    """What the driver does alone, by what it is."""
+    rows = photos * stage.share
+    return {
+        "index": rows * (stage.opens * driver.opening + stage.writes * driver.merging),
+        "plan": rows * driver.planning * stage.plans,
+        "DVC": rows * (stage.bytes / driver.hashed + stage.writes * driver.file / size),
+    }
+
+
+def shard_sizes(photos: int, size: int) -> ndarray:
+    """The photos of each shard: all have `size`, the last what is left."""
+    full, rest = divmod(photos, size)
+    return np.array([size] * full + [rest] * (rest > 0), dtype=np.float64)
+
+
+def task_seconds(nominal: ndarray, world: World, rng: np.random.Generator) -> tuple[ndarray, ndarray]:
+    """How long each task keeps a worker until it is made, failures and all, and how much of that was wasted."""
+    if world.limit is not None and world.limit <= 1:
+        raise ValueError(f"the limit is {world.limit} times what a shard takes, expected more than 1")
+    busy, wasted, left = np.zeros_like(nominal), np.zeros_like(nominal), np.arange(len(nominal))
+    while len(left):
+        usual = nominal[left]
+        takes = np.where(rng.random(len(left)) < world.stragglers, usual * world.factor, usual)
+        ends = np.full(len(left), np.inf) if world.limit is None else usual * world.limit
+        if world.failures:
+            ends = np.minimum(ends, rng.exponential(3600 / world.failures, len(left)))
+        lost = ends < takes
+        spent = np.where(lost, ends + world.worker_start, takes)
+        busy[left] += spent
+        wasted[left] += np.where(lost, spent, takes - usual)
+        left = left[lost]
+    return busy, wasted
+
+
+def queue_seconds(tasks: ndarray, workers: int, *, ready: ndarray, start: float) -> float:
+    """Until the last of the tasks is made, each by the first worker that is free, once it is `ready`."""
+    workers = min(workers, len(tasks))
+    last = max(_LAST_TASKS, _LAST_TASKS_PER_WORKER * workers)
+    begun = len(tasks) - last
+    free = [start] * workers
+    if begun > 0:
+        free = [max(start + tasks[:begun].sum() / workers, ready[begun - 1])] * workers
+        tasks, ready = tasks[begun:], ready[begun:]
+    for seconds, sent in zip(tasks.tolist(), ready.tolist(), strict=True):
+        heapq.heapreplace(free, max(free[0], sent) + seconds)
+    return max(free)
+
+
+def simulate(stage: Stage, photos: int, *, workers: Sequence[int], size: int, world: World, seed: int) -> list[Outcome]:
+    """What becomes of a stage for each number of workers, the mean of some rounds; all meet the same failures."""
+    shards = shard_sizes(round(photos * stage.share), size)
+    starting = world.task_start + max(stage.opens, 1) * world.driver.manifest * len(shards)
+    ready = np.cumsum(shards) * world.driver.sending
+    rng = np.random.default_rng([seed, photos, size, *stage.name.encode()])
+    rounds = [task_seconds(starting + shards * stage.seconds, world, rng) for _ in range(ROUNDS)]
+    busy, wasted = (float(np.mean([each[what].sum() for each in rounds])) for what in (0, 1))
+    alone = sum(alone_seconds(stage, photos, world.driver, size=size).values())
+    walls = [
+        [queue_seconds(tasks, count, ready=ready, start=world.worker_start) for tasks, _ in rounds] for count in workers
+    ]
+    return [Outcome(alone, float(np.mean(together)), busy, wasted) for together in walls]
+
+
+def main() -> None:
+    """Print the tables."""
+    arguments = vars(_parser().parse_args())
+    seed, size = arguments.pop("seed"), arguments.pop("size")
+    world = World(driver=Driver(hashed=arguments.pop("hashed") * 1e6), **arguments)
+    for name, stages in ROUTES.items():
+        print(f"{name}; shards of {size}\n")
+        print("\n".join(clock_table(stages, size=size, world=world, seed=seed)), end="\n\n")
+    for name, stages in ROUTES.items():
+        print(f"{name}: what the driver does alone, microseconds a photo\n")
+        print("\n".join(alone_table(stages, size=size, world=world)), end="\n\n")
+    stages = next(iter(ROUTES.values()))
+    print("Best shard size (least wall clock; in brackets all that take at most 5 % more), by a task's start\n")
+    best = best_sizes(stages, world=world, seed=seed)
+    print("\n".join(size_table(best)), end="\n\n")
+    print("Wasted work of GrabCut, 1.28 million photos, by failures of a worker an hour and shard size\n")
+    print("\n".join(waste_table(stages[1], world=world, seed=seed)), end="\n\n")
+    print(" ".join(what_it_says(stages, best, size=size, world=world, seed=seed)))
+
+
+def clock_table(stages: Sequence[Stage], *, size: int, world: World, seed: int) -> Iterator[str]:
+    """Wall clock, its share in which the driver is alone, waste and dollars, by photos and workers."""
+    yield "| photos | workers | wall clock | driver alone | wasted work | dollars: workers go when idle | they stay |"
+    yield "|---|---|---|---|---|---|---|"
+    for photos in PHOTOS:
+        runs = [simulate(stage, photos, workers=WORKERS, size=size, world=world, seed=seed) for stage in stages]
+        for workers, outcomes in zip(WORKERS, zip(*runs, strict=True), strict=True):
+            wall, alone = (sum(getattr(one, what) for one in outcomes) for what in ("wall", "alone"))
+            wasted = sum(one.wasted for one in outcomes) / sum(one.busy for one in outcomes)
+            prices = [world.price(stage) / 3600 for stage in stages]
+            going = sum(price * (one.busy + one.alone) for price, one in zip(prices, outcomes, strict=True))
+            staying = sum(price * one.wall * workers for price, one in zip(prices, outcomes, strict=True))
+            yield (
+                f"| {photos:,} | {workers} | {duration(wall)} | {alone / wall:.1%} | {wasted:.1%} | {going:,.0f} | "
+                f"{staying:,.0f} |"
+            )
+
+
+def alone_table(stages: Sequence[Stage], *, size: int, world: World) -> Iterator[str]:
+    """What a photo costs the workers and the driver, and from how many workers on the driver takes longer."""
+    yield "| stage | a worker | index | plan | DVC's hashes | driver and workers even at |"
+    yield "|---|---|---|---|---|---|"
+    for stage in stages:
+        alone = alone_seconds(stage, 1, world.driver, size=size)
+        spent = stage.seconds * stage.share
+        cells = " | ".join(f"{seconds * 1e6:.0f}" for seconds in alone.values())
+        yield f"| {stage.name} | {spent * 1e6:,.0f} | {cells} | {_even(stage, size=size, world=world):,.0f} workers |"
+
+
+def _even(stage: Stage, *, size: int, world: World) -> float:
+    """So many workers take as long as the driver alone."""
+    return stage.seconds * stage.share / sum(alone_seconds(stage, 1, world.driver, size=size).values())
+
+
+Walls = dict[tuple[float, int, int], dict[int, float]]
+
+
+def best_sizes(stages: Sequence[Stage], *, world: World, seed: int) -> Walls:
+    """The wall clock by shard size, by (start of a task, photos, workers)."""
+    walls: Walls = {}
+    for task_start in (0.01, 5.0):
+        there = replace(world, task_start=task_start)
+        for photos in PHOTOS:
+            for size in SIZES:
+                runs = [simulate(stage, photos, workers=WORKERS, size=size, world=there, seed=seed) for stage in stages]
+                for workers, outcomes in zip(WORKERS, zip(*runs, strict=True), strict=True):
+                    wall = sum(one.wall for one in outcomes)
+                    walls.setdefault((task_start, photos, workers), {})[size] = wall
+    return walls
+
+
+def size_table(walls: Walls) -> Iterator[str]:
+    """The best size of each case, and those that come near it."""
+    starts = sorted({start for start, *_ in walls})
+    yield "| photos | workers | " + " | ".join(f"{start:g} s" for start in starts) + " |"
+    yield "|---|---|" + "---|" * len(starts)
+    for photos in PHOTOS:
+        for workers in WORKERS:
+            cells = " | ".join(_best(walls[start, photos, workers]) for start in starts)
+            yield f"| {photos:,} | {workers} | {cells} |"
+
+
+def _best(walls: dict[int, float]) -> str:
+    near = [size for size, wall in walls.items() if wall <= 1.05 * min(walls.values())]
+    return f"{min(walls, key=lambda size: walls[size])} ({near[0]} to {near[-1]}), {duration(min(walls.values()))}"
+
+
+def waste_table(stage: Stage, *, world: World, seed: int) -> Iterator[str]:
+    """The share of all work that was for nothing."""
+    sizes = SIZES[::2]
+    yield "| failures | " + " | ".join(map(str, sizes)) + " |"
+    yield "|---|" + "---|" * len(sizes)
+    for failures in (0.0, 0.01, 0.1, 1.0):
+        there = replace(world, failures=failures)
+        runs = [simulate(stage, PHOTOS[1], workers=[64], size=size, world=there, seed=seed)[0] for size in sizes]
+        yield f"| {failures:g} | " + " | ".join(f"{one.wasted / one.busy:.1%}" for one in runs) + " |"
+
+
+def what_it_says(stages: Sequence[Stage], walls: Walls, *, size: int, world: World, seed: int) -> Iterator[str]:
+    """The limits in words, computed."""
+    photos, workers = PHOTOS[1], WORKERS[-1]
+    runs = [simulate(stage, photos, workers=[workers], size=size, world=world, seed=seed)[0] for stage in stages]
+    alone, wall = sum(one.alone for one in runs), sum(one.wall for one in runs)
+    parts = [alone_seconds(stage, photos, world.driver, size=size) for stage in stages]
+    shares = {what: sum(part[what] for part in parts) / alone for what in parts[0]}
+    listed = ", ".join(f"{what} {share:.0%}" for what, share in shares.items())
+    yield (
+        f"{photos:,} photos on {workers} cores in shards of {size} take {duration(wall)}, of which the driver is alone "
+        f"for {alone / wall:.0%} ({listed})."
+    )
+    even = {stage.name: _even(stage, size=size, world=world) for stage in stages}
+    first, last = min(even, key=even.__getitem__), max(even, key=even.__getitem__)
+    yield (
+        f"It takes as long as all workers together first in {first}, from {even[first]:.0f} of them on, and last in "
+        f"{last} ({even[last]:,.0f})."
+    )
+    for many in PHOTOS:
+        cases = [of for (_, there, _), of in walls.items() if there == many]
+        regrets = {each: max(of[each] / min(of.values()) for of in cases) - 1 for each in SIZES}
+        best = min(regrets, key=regrets.__getitem__)
+        yield (
+            f"Of {many:,} photos, shards of {best} take at most {regrets[best]:.0%} longer than the best size of each "
+            f"case (those of {size}: {regrets[size]:.0%})."
+        )
+    for many in PHOTOS[1:]:
+        opened, gib, shards = many * world.driver.opening, many * world.driver.row_bytes / 2**30, many // size
+        yield (
+            f"An index of {many:,} rows takes {duration(opened)} to open, and {gib:.1f} GiB until all is planned; its "
+            f"manifest of {shards:,} shards costs each task {shards * world.driver.manifest:.3f} s."
+        )
+    rows = 4 * 2**30 / world.driver.row_bytes
+    yield f"4 GiB hold {rows / 1e6:.1f} million rows: more are better made as several sets."
+
+
+def duration(seconds: float) -> str:
+    """In the unit that suits it."""
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.1f} s"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    world = World()
+    numbers = {
+        "task-start": (world.task_start, "seconds until a task starts: of Ray some ms, of a Slurm job some s"),
+        "worker-start": (world.worker_start, "seconds until a worker starts, also after a failure"),
+        "failures": (world.failures, "failures of a worker an hour"),
+        "stragglers": (world.stragglers, "share of tasks that take longer"),
+        "factor": (world.factor, "how much longer"),
+        "limit": (world.limit, "a task is given up after so many times of what its shard takes"),
+        "cpu-price": (world.cpu_price, "dollars an hour of a core"),
+        "gpu-price": (world.gpu_price, "dollars an hour of a GPU"),
+        "hashed": (world.driver.hashed / 1e6, "MB a second that DVC hashes"),
+    }
+    for name, (default, meaning) in numbers.items():
+        parser.add_argument(f"--{name}", type=float, default=default, help=f"{meaning} ({default:g})")
+    parser.add_argument("--size", type=int, default=1000, help="photos of a shard (1000)")
+    parser.add_argument("--seed", type=int, default=0)
+    return parser
+
+
+if __name__ == "__main__":
+    main()

@@ -35,7 +35,7 @@ def set_place(scratch: Path) -> Place:
     """The place of this process, which is a driver; leaves a sign in `scratch` for its workers to see."""
     sign = scratch.absolute() / f".driver-{uuid4().hex[:8]}.tmp"
     sign.touch()
-    return Place(Path.cwd(), sign, code_digest(_checkout()))
+    return Place(Path.cwd(), sign, code_digest(checkout()))
 
 
 @cache
@@ -51,9 +51,9 @@ def enter(place: Place) -> None:
             f"the worker on {host} does not see {place.sign.parent}: check the project out on storage that all "
             "machines share, at one path, or set WORK_DIR to a folder there"
         )
-    if (code := code_digest(_checkout())) != place.code:
+    if (code := code_digest(checkout())) != place.code:
         raise InputError(
-            f"the worker on {host} has other code in {_checkout()} ({code[:8]}) than the driver ({place.code[:8]}): "
+            f"the worker on {host} has other code in {checkout()} ({code[:8]}) than the driver ({place.code[:8]}): "
             "bring both to the same commit, without local changes"
         )
     os.chdir(place.folder)
@@ -94,5 +94,6 @@ def code_digest(root: Path) -> str:
     return digest.hexdigest()
 
 
-def _checkout() -> Path:
+def checkout() -> Path:
+    """Where this code lies."""
     return Path(bgdata.__file__).resolve().parents[1]

@@ -26,18 +26,24 @@ def connected(address: str | None, *, cores: int) -> Iterator[None]:
     Raises InputError where none answers, or it has another version of Ray or Python.
     """
     with ExitStack() as opened:
-        how: dict[str, Any] = {"logging_level": ERROR, "log_to_driver": False, "runtime_env": {"env_vars": _variables()}}
+        how: dict[str, Any] = {
+            "logging_level": ERROR,
+            "log_to_driver": False,
+            "runtime_env": {"env_vars": _variables()},
+        }
         if address is None:
             # Not in $TMPDIR: the path of a socket in it has 107 bytes at most.
             folder = opened.enter_context(TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True))
             how |= _own(folder, cores)
         import ray
 
-        opened.callback(ray.shutdown)
+        # A lost worker is told of by the engine in one line; Ray has ten.
+        ray._private.worker._worker_logs_enabled = False
         try:
             ray.init(**how if address is None else how | {"address": _reached(address)})
         except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             raise _not_connected(address, " ".join(str(error.__cause__ or error).split())) from error
+        opened.callback(ray.shutdown)
         yield
 
 
@@ -100,10 +106,9 @@ def ask_machines(call: bytes) -> None:
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    from bgdata.engines import _ray_worker
-    from bgdata.engines._ray_crews import working_nodes
+    from bgdata.engines._ray_crews import WORKER, working_nodes
 
-    asking = ray.remote(num_cpus=0, max_retries=1)(_ray_worker.answer)
+    asking = ray.remote(num_cpus=0, max_retries=1)(WORKER.answer)
     asked = {}
     for node in working_nodes():
         there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)

@@ -1,83 +1,82 @@
 """Who makes tasks on a Ray cluster: any of its cores, or actors that hold a network."""
 
+import importlib.util
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any
 
 import ray
 from ray import ObjectRefGenerator
 
-from bgdata.engines import _ray_worker
 from bgdata.engines.base import Network
 from bgdata.engines.worker import checkout
 from bgdata.errors import InputError
 
-# Workers must be able to run it where they find no bgdata.
-ray.cloudpickle.register_pickle_by_value(_ray_worker)
+
+def _by_value(path: Path) -> Any:
+    """A module outside all packages, whose functions Ray sends whole: workers may find no bgdata to import."""
+    spec = importlib.util.spec_from_file_location("sent_by_value", path)
+    assert spec and spec.loader, "a file of this package"
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
-class Crew(Protocol):
+WORKER = _by_value(Path(__file__).with_name("_ray_worker.py"))
+
+
+class Crew(ABC):
     """Starts tries of tasks. A try is a generator of Ray's: None once it has started, then what came of it."""
 
-    resource: str
+    resource: str  # Ray's name for what it needs
 
-    def grow(self, unfinished: int) -> Iterator[ObjectRefGenerator]:
-        """New workers that tasks need, each with a first call that must come to an end before it has room."""
-        ...
+    def grow(self, unfinished: int) -> Iterator[ObjectRefGenerator]:  # noqa: ARG002
+        """Take in further workers where so many unfinished tasks need them; yields the first try of each."""
+        yield from ()
 
+    @abstractmethod
     def has_room(self, tries: int) -> bool:
-        """Whether another try can start, of so many that were not yet ended."""
-        ...
+        """Whether a task can be tried beside so many tries."""
 
+    @abstractmethod
     def start(self, call: bytes) -> ObjectRefGenerator:
-        """Start a try."""
-        ...
+        """Try a task."""
 
-    def ended(self, given: ObjectRefGenerator) -> None:
-        """A try has come to its end."""
-        ...
+    def ended(self, given: ObjectRefGenerator) -> None:  # noqa: B027
+        """Told that a try came to its end."""
 
+    @abstractmethod
     def drop(self, given: ObjectRefGenerator) -> None:
         """Kill the worker of a try."""
-        ...
 
-    def close(self) -> None:
-        """Kill what has no try."""
-        ...
+    def close(self) -> None:  # noqa: B027
+        """Kill workers without a try."""
 
 
-class Cores:
-    """A task takes a core of the cluster, whichever is free; `window` tasks are in flight for each."""
+class Cores(Crew):
+    """Any core of the cluster that is free; `window` tasks are in flight for each."""
 
     resource = "CPU"
 
     def __init__(self, *, window: int) -> None:
-        self._make = ray.remote(num_cpus=1, max_retries=0)(_ray_worker.make)
+        self._make = ray.remote(num_cpus=1, max_retries=0)(WORKER.make)
         self._window = window
 
-    def grow(self, unfinished: int) -> Iterator[ObjectRefGenerator]:  # noqa: ARG002
-        """Ray starts its processes itself."""
-        yield from ()
-
     def has_room(self, tries: int) -> bool:
-        """Up to the window, by the cores that the cluster has now."""
+        """By the cores that the cluster has now."""
         return tries < self._window * ray.cluster_resources().get("CPU", 0)
 
     def start(self, call: bytes) -> ObjectRefGenerator:
         """Hand a task to Ray."""
         return self._make.remote(str(checkout()), call)
 
-    def ended(self, given: ObjectRefGenerator) -> None:
-        """Ray gives the core to the next."""
-
     def drop(self, given: ObjectRefGenerator) -> None:
         """Kill the process."""
         ray.cancel(given, force=True)
 
-    def close(self) -> None:
-        """Ray keeps processes for the next tasks."""
 
-
-class Keepers:
+class Keepers(Crew):
     """Actors that hold a network: one a GPU, or one a machine with all its cores as threads.
 
     Each has one task at a time: none waits for a device while another is free.
@@ -100,7 +99,7 @@ class Keepers:
         self._count = gpus if by_gpu else len(cores)
         threads = max(1, sum(cores) // gpus) if by_gpu else min(cores, default=1)
         variables = {"OMP_NUM_THREADS": str(threads)} | ({} if by_gpu else {"CUDA_VISIBLE_DEVICES": ""})
-        self._actor = ray.remote(_ray_worker.Keeper).options(
+        self._actor = ray.remote(WORKER.Keeper).options(
             num_cpus=0 if by_gpu else threads,
             num_gpus=1 if by_gpu else 0,
             scheduling_strategy="SPREAD",

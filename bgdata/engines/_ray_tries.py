@@ -1,5 +1,6 @@
 """All tasks of some work on a Ray cluster: started, made again where a worker is lost or too slow, and counted once."""
 
+import sys
 import time
 from collections import Counter, deque
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from typing import Any
 import ray
 from ray import ObjectRefGenerator
 from ray.exceptions import RayError, RayTaskError
+from tqdm import tqdm
 
 from bgdata.engines._ray_cluster import raise_mistake
 from bgdata.engines._ray_crews import Crew
@@ -73,8 +75,8 @@ class Tries:
                 answer = ray.get(next(given))
             except RayTaskError as error:
                 raise (error.cause or error) from error
-            except RayError as error:
-                self._again(given, f"lost its worker ({type(error).__name__}: killed, out of memory, or its machine is gone)")
+            except RayError:
+                self._again(given, f"lost its worker ({name}: killed, out of memory, or its machine lost)")
                 continue
             if answer is None:
                 self._running[given].started = time.monotonic()
@@ -105,11 +107,13 @@ class Tries:
         failed = self._running.pop(given)
         self._crew.drop(given)
         self._failures[failed.task] += 1
-        if (count := self._failures[failed.task]) > self._settings.task_retries:
-            what = "the start of a network" if failed.task is None else f"task {failed.task}"
+        count = self._failures[failed.task]
+        what = f"{'the start of a network' if failed.task is None else f'task {failed.task}'} of {self._label}"
+        if count > self._settings.task_retries:
             raise InputError(
-                f"{what} of {self._label} was tried {count} times and {why}: mend that, or raise runtime.task_minutes "
-                "or runtime.task_retries, and run again; what was finished is kept"
+                f"{what} was tried {count} times, and {why}: mend that, or raise runtime.task_minutes or "
+                "runtime.task_retries, and run again; what was finished is kept"
             )
+        tqdm.write(f"{what} {why}: it is made again", file=sys.stderr)
         if failed.task is not None:
             self._left.appendleft(failed.task)

@@ -29,7 +29,9 @@ def answer(checkout: str, call: bytes, first: Callable[[], tuple[Any, ...]] | No
 def _missing(checkout: str, module: str) -> str:
     worker = f"the worker on {socket.gethostname()}"
     if module.startswith("bgdata"):
-        return f"{worker} does not see {checkout}: check the project out on storage that all machines share, at one path"
+        return (
+            f"{worker} does not see {checkout}: check the project out on storage that all machines share, at one path"
+        )
     return f"{worker} cannot import {module}: give all machines the packages of the driver"
 
 

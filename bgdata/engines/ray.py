@@ -9,7 +9,7 @@ from typing import Any
 
 from bgdata.engines.base import Work
 from bgdata.engines.settings import EngineSettings
-from bgdata.engines.worker import Place, checkout, set_place
+from bgdata.engines.worker import Place, set_place
 from bgdata.errors import InputError
 
 

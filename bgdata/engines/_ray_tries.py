@@ -75,7 +75,8 @@ class Tries:
                 answer = ray.get(next(given))
             except RayTaskError as error:
                 raise (error.cause or error) from error
-            except RayError:
+            except RayError as error:
+                name = type(error).__name__
                 self._again(given, f"lost its worker ({name}: killed, out of memory, or its machine lost)")
                 continue
             if answer is None:

@@ -1,11 +1,14 @@
 """The Ray engine: what is made has the bytes of `local`, whatever dies on the way."""
 
+import json
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,6 +27,7 @@ from models.segmenters.run import segment_photos
 from tests.bgdata.conftest import draw_photo, write_sets
 from tests.bgdata.test_render import settings as render_settings
 from tests.conftest import ROOT
+from tests.engines.ray_machines import CHECKS
 from tests.engines.ray_tasks import IMAGES, Built, engine_settings, notes, published, shards
 from tests.models.test_segmenters import GRABCUT
 
@@ -44,6 +48,42 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayEngine]:
     opened = open_engine(engine_settings(), tmp_path_factory.mktemp("scratch"))
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, "Future[Any]"]]:
+    """What drivers see on standing clusters (`ray_machines`), which are slow to start: beside the other tests."""
+    with ThreadPoolExecutor(2) as pool:
+        yield {check: pool.submit(look, check, tmp_path_factory.mktemp(check)) for check in CHECKS}
+
+
+def look(check: str, folder: Path) -> Any:
+    # Root of a user namespace may mount, and name addresses; --kill-child: nothing of a cluster stays.
+    own = [
+        "unshare",
+        "--user",
+        "--map-root-user",
+        "--net",
+        "--mount",
+        "--pid",
+        "--fork",
+        "--mount-proc",
+        "--kill-child",
+    ]
+    if shutil.which("unshare") is None or subprocess.run([*own, "ip", "link"], capture_output=True).returncode:
+        return None
+    command = [*own, sys.executable, "-m", "tests.engines.ray_machines", str(folder), check]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return json.loads((folder / "seen.json").read_text()) | {"stderr": done.stderr}
+
+
+def of(seen: dict[str, "Future[Any]"], check: str) -> dict[str, Any]:
+    """What was seen, once it was."""
+    answer: dict[str, Any] | None = seen[check].result()
+    if answer is None:
+        pytest.skip("no namespaces of one's own here")
+    return answer
 
 
 def make(engine: Any, work: Work, *, workers: int = 2, **changes: object) -> int:
@@ -97,7 +137,7 @@ def test_a_worker_that_is_lost_or_never_ends(
     engine: RayEngine, tmp_path: Path, undisturbed: dict[str, bytes], fault: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Its shard is made again; each is counted once, and one line tells of it."""
-    limit = None if fault == "killed" else 0.04
+    limit = None if fault == "killed" else 0.05
     assert make(engine, shards(tmp_path, COUNT, fault), task_minutes=limit) == COUNT * IMAGES
     assert published(tmp_path) == undisturbed
     assert sorted(notes(tmp_path, "made")) == ["0", "1", "2", "3"]
@@ -109,7 +149,7 @@ def test_a_worker_that_is_lost_or_never_ends(
 def test_an_actor_that_holds_a_network_is_lost(
     engine: RayEngine, tmp_path: Path, undisturbed: dict[str, bytes], fault: str
 ) -> None:
-    limit = None if fault == "killed" else 0.04
+    limit = None if fault == "killed" else 0.05
     work = shards(tmp_path, COUNT, fault, network=network(tmp_path))
     assert make(engine, work, task_minutes=limit) == COUNT * IMAGES
     assert published(tmp_path) == undisturbed
@@ -228,3 +268,63 @@ def until(holds: Callable[[], object], seconds: float = 60.0) -> None:
     while not holds():
         assert time.monotonic() < latest, "waited in vain"
         time.sleep(0.1)
+
+
+# Standing clusters
+
+
+def test_no_cluster_is_a_sentence_within_seconds(seen: dict[str, "Future[Any]"]) -> None:
+    told = of(seen, "none_there")
+    assert told["auto"].startswith(
+        "InputError: no Ray cluster answers at auto (Could not find any running Ray instance."
+    )
+    assert told["10.0.0.1:6379"].startswith(
+        "InputError: no Ray cluster answers at 10.0.0.1:6379 ([Errno 111] Connection"
+    )
+    assert told["seconds"] < 20
+
+
+def test_a_node_is_killed_while_it_works(seen: dict[str, "Future[Any]"]) -> None:
+    """Its shards, and what its network had to do, are made again on the other; and no cluster waits for nobody."""
+    told = of(seen, "lost_node")
+    assert told["units"] == told["network units"] == COUNT * IMAGES
+    assert sorted(told["made"]) == ["0", "1", "2", "3"] and told["same"]
+    assert len(told["built"]) == 2
+    assert told["none left"].startswith("InputError: the cluster has lost its last CPU: start machines and run again")
+    assert all(line.endswith("is made again") for line in told["stderr"].splitlines())
+
+
+def test_bad_machines_are_told_of_before_work_starts(seen: dict[str, "Future[Any]"]) -> None:
+    told = of(seen, "bad_machines")
+    host = socket.gethostname()
+    starts = {
+        "no gpu": "the cluster at 10.0.0.1:6379 has no GPU, but runtime.device is cuda: start Ray on machines that have",
+        "other code": f"the worker on {host} has other code in {ROOT} (",
+        "no scratch": f"the worker on {host} does not see /",
+        "no checkout": f"the worker on {host} does not see {ROOT}: check the project out on storage that all machines",
+        "version": "the cluster at 10.0.0.1:6379 has another version of Ray or Python (Version mismatch: The cluster was",
+    }
+    for name, start in starts.items():
+        assert told[name].startswith(f"InputError: {start}") and "\n" not in told[name]
+    assert told["made"] == []
+
+
+def test_a_full_disk_on_one_machine(seen: dict[str, "Future[Any]"]) -> None:
+    told = of(seen, "bad_machines")
+    assert told["full"] == "OSError: [Errno 28] No space left on device"
+    assert told["units"] == 8 * IMAGES
+
+
+def test_a_network_on_each_gpu(seen: dict[str, "Future[Any]"]) -> None:
+    told = of(seen, "gpus")
+    assert told["units"] == told["units after a kill"] == 6 * IMAGES and told["same"]
+    assert sorted(line.split()[1:] for line in told["built"]) == [["0", "2"], ["1", "2"]]  # a GPU, and half the cores
+    assert set(told["seen"]) == set(told["built"])
+    assert len(told["built after a kill"]) == 3
+
+
+def test_drivers_of_a_standing_cluster_leave_no_worker(seen: dict[str, "Future[Any]"]) -> None:
+    told = of(seen, "drivers")
+    for name in ("killed", "stopped"):
+        assert told[name]["units"] == COUNT * IMAGES and told[name]["seconds"] < 30
+    assert told["same"]

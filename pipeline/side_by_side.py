@@ -19,7 +19,7 @@ from bgdata.parallel import run_tasks
 from models.devices import resolve_device
 from models.spread import network_on
 from pipeline._stage import CONFIG, run_stage, runtime
-from pipeline.train import Training
+from pipeline._training import Training
 
 _SETTINGS = "train-"
 

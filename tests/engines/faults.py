@@ -93,6 +93,11 @@ def segment_and_render(photos: Path, given: Path, work: Path) -> dict[str, str]:
     work.mkdir()
     segment_photos(photos, given, work, settings=GRABCUT, seed=0, workers=1)
     render_sets(photos, given, settings=render_settings(), seed=0, work=work, workers=1)
+    return hashes(work)
+
+
+def hashes(work: Path) -> dict[str, str]:
+    """The hashes of all sets' files, by path."""
     return {
         str(path.relative_to(work)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(work.rglob("*"))

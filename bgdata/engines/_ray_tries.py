@@ -62,13 +62,14 @@ class Tries:
         while self._left and self._crew.has_room(len(self._running)):
             number = self._left.popleft()
             self._running[self._crew.start(self._calls(number))] = _Try(number)
+        if not self._left:
+            self._crew.close()  # others may want the devices; and one that waits could be lost unnoticed
 
     def _take(self, done: Callable[[int], None]) -> None:
-        ready, _ = ray.wait(list(self._running), timeout=_POLL, fetch_local=False)
+        ready = ray.wait(list(self._running), timeout=_POLL, fetch_local=False)[0] if self._running else []
         if not ready and not ray.cluster_resources().get(self._crew.resource):
             raise InputError(
-                f"the cluster has lost its last {self._crew.resource}: start machines and run again; what was finished "
-                "is kept"
+                f"the cluster has no {self._crew.resource} left: start machines and run again; what was finished is kept"
             )
         for given in ready:
             try:

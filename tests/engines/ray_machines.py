@@ -52,7 +52,8 @@ class Machines:
     def _start(self, options: str, *, mounts: str = "true") -> subprocess.Popen[bytes]:
         ray = f"{sys.executable} -m ray.scripts.scripts start {options} --object-store-memory 80000000 --block"
         command = ["unshare", "--mount", "sh", "-c", f"{mounts} && exec {ray}"]
-        return subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        with Path("/tmp/ray/told.log").open("a") as told:
+            return subprocess.Popen(command, start_new_session=True, stdout=told, stderr=told)
 
     def remove(self, machine: subprocess.Popen[bytes]) -> None:
         """Kill a machine as a whole: all processes that it has started, whatever their group."""
@@ -69,7 +70,11 @@ class Machines:
 
         if not ray.is_initialized():
             ray.init(address=ADDRESS, logging_level="ERROR", log_to_driver=False)
-        _until(lambda: sum(_lent(node, resource) for node in ray.nodes()) == count)
+        try:
+            _until(lambda: sum(_lent(node, resource) for node in ray.nodes()) == count)
+        except AssertionError:
+            print(Path("/tmp/ray/told.log").read_text(), ray.nodes(), file=sys.stderr)
+            raise
         ray.shutdown()
 
 
@@ -124,7 +129,9 @@ def lost_node(folder: Path) -> dict[str, Any]:
     """Two machines of which one is killed while it works; then the other, with a network on its cores."""
     machines = Machines()
     machines.start_head()
-    first, second = machines.add("--num-cpus 1"), machines.add("--num-cpus 1")
+    first = machines.add("--num-cpus 1")
+    machines.have(1)  # one after the other: two that start at once may take one port
+    second = machines.add("--num-cpus 1")
     machines.have(2)
     work = shards(folder, COUNT, "", 0.3)
     _kill_when(machines, second, folder)

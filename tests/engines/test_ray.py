@@ -60,7 +60,17 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, "Future
 
 def look(check: str, folder: Path) -> Any:
     # Root of a user namespace may mount, and name addresses; --kill-child: nothing of a cluster stays.
-    own = "unshare --user --map-root-user --net --mount --pid --fork --mount-proc --kill-child".split()
+    own = [
+        "unshare",
+        "--user",
+        "--map-root-user",
+        "--net",
+        "--mount",
+        "--pid",
+        "--fork",
+        "--mount-proc",
+        "--kill-child",
+    ]
     if shutil.which("unshare") is None or subprocess.run([*own, "ip", "link"], capture_output=True).returncode:
         return None
     command = [*own, sys.executable, "-m", "tests.engines.ray_machines", str(folder), check]

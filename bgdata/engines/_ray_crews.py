@@ -1,6 +1,7 @@
 """Who makes tasks on a Ray cluster: any of its cores, or actors that hold a network."""
 
 import importlib.util
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ def _by_value(path: Path) -> Any:
     return module
 
 
+_STALE = 5.0  # seconds for which a number of cores holds: to ask takes as long as to start a task
 WORKER = _by_value(Path(__file__).with_name("_ray_worker.py"))
 
 
@@ -62,10 +64,13 @@ class Cores(Crew):
     def __init__(self, *, window: int) -> None:
         self._make = ray.remote(num_cpus=1, max_retries=0)(WORKER.make)
         self._window = window
+        self._cores, self._asked = 0.0, float("-inf")
 
     def has_room(self, tries: int) -> bool:
-        """By the cores that the cluster has now."""
-        return tries < self._window * ray.cluster_resources().get("CPU", 0)
+        """By the cores that the cluster had a few seconds ago: machines come and go."""
+        if time.monotonic() - self._asked >= _STALE:
+            self._cores, self._asked = ray.cluster_resources().get("CPU", 0), time.monotonic()
+        return tries < self._window * self._cores
 
     def start(self, call: bytes) -> ObjectRefGenerator:
         """Hand a task to Ray."""

@@ -68,8 +68,9 @@ class Tries:
     def _take(self, done: Callable[[int], None]) -> None:
         ready = ray.wait(list(self._running), timeout=_POLL, fetch_local=False)[0] if self._running else []
         if not ready and not ray.cluster_resources().get(self._crew.resource):
+            missing = self._crew.resource
             raise InputError(
-                f"the cluster has no {self._crew.resource} left: start machines and run again; what was finished is kept"
+                f"the cluster has no {missing} left: start machines and run again; what was finished is kept"
             )
         for given in ready:
             try:

@@ -15,7 +15,7 @@ class RaySettings(Settings):
     address: str | None = Field(
         description="of a standing cluster (host:port, or auto); null: one of this machine's own"
     )
-    window: int = Field(ge=1, description="tasks in flight for each core or GPU of the cluster")
+    window: int = Field(ge=1, description="tasks in flight for each core of the cluster; an actor has one")
 
 
 class SlurmSettings(Settings):

@@ -70,11 +70,7 @@ class Machines:
 
         if not ray.is_initialized():
             ray.init(address=ADDRESS, logging_level="ERROR", log_to_driver=False)
-        try:
-            _until(lambda: sum(_lent(node, resource) for node in ray.nodes()) == count)
-        except AssertionError:
-            print(Path("/tmp/ray/told.log").read_text(), ray.nodes(), file=sys.stderr)
-            raise
+        _until(lambda: sum(_lent(node, resource) for node in ray.nodes()) == count)
         ray.shutdown()
 
 
@@ -241,4 +237,8 @@ if __name__ == "__main__":
     import json
 
     place = Path(sys.argv[1])
-    (place / "seen.json").write_text(json.dumps(CHECKS[sys.argv[2]](place)))
+    try:
+        (place / "seen.json").write_text(json.dumps(CHECKS[sys.argv[2]](place)))
+    except AssertionError:
+        sys.stderr.write(Path("/tmp/ray/told.log").read_text())  # of `ray start`
+        raise

@@ -1,6 +1,7 @@
 """The Ray engine: what is made has the bytes of `local`, whatever dies on the way."""
 
 import json
+import os
 import shutil
 import signal
 import socket
@@ -58,7 +59,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, "Future
 
 
 def look(check: str, folder: Path) -> Any:
-    # Root of a user namespace may mount, and name addresses; --kill-child: nothing of a cluster stays.
+    # Root of a user namespace may mount, and name addresses.
     own = [
         "unshare",
         "--user",
@@ -72,8 +73,11 @@ def look(check: str, folder: Path) -> Any:
     ]
     if shutil.which("unshare") is None or subprocess.run([*own, "ip", "link"], capture_output=True).returncode:
         return None
-    command = [*own, sys.executable, "-m", "tests.engines.ray_machines", str(folder), check]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    # --kill-child: nothing of a cluster stays.
+    command = [*own, "--kill-child", sys.executable, "-m", "tests.engines.ray_machines", str(folder), check]
+    # The module's own cluster has told Ray to stay on loopback, and has a password.
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    done = subprocess.run(command, cwd=ROOT, env=clean, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return json.loads((folder / "seen.json").read_text()) | {"stderr": done.stderr}
 

@@ -27,7 +27,8 @@ PHOTOS, WORKERS = (45_000, 1_280_000, 100_000_000), (1, 8, 64, 512)
 SIZES = (50, 100, 200, 500, 1000, 2000, 5000, 10_000)
 # Of a queue that is longer only the end is played through task by task; before it all workers are busy.
 _LAST_TASKS, _LAST_TASKS_PER_WORKER = 2000, 8
-ROUNDS = 5  # of luck
+# Of luck; many tasks have their mean without.
+_ROUNDS, _MANY_TASKS = 5, 50_000
 
 
 @dataclass(frozen=True)
@@ -55,14 +56,14 @@ class Driver:
     `manifest`: seconds a shard of a set's manifest, which each task reads again; `file`: seconds a file for DVC.
     """
 
-    opening: float = 9e-6
-    planning: float = 51e-6
-    merging: float = 6.5e-6
-    sending: float = 17e-6
+    opening: float = 10e-6
+    planning: float = 36e-6
+    merging: float = 8.4e-6
+    sending: float = 22e-6
     manifest: float = 0.66e-6
     hashed: float = 600e6
     file: float = 1e-3
-    row_bytes: float = 900.0
+    row_bytes: float = 1700.0
 
 
 @dataclass(frozen=True)
@@ -180,11 +181,12 @@ def simulate(stage: Stage, photos: int, *, workers: Sequence[int], size: int, wo
     starting = world.task_start + max(stage.opens, 1) * world.driver.manifest * len(shards)
     ready = np.cumsum(shards) * world.driver.sending
     rng = np.random.default_rng([seed, photos, size, *stage.name.encode()])
-    rounds = [task_seconds(starting + shards * stage.seconds, world, rng) for _ in range(ROUNDS)]
+    count = _ROUNDS if len(shards) < _MANY_TASKS else 1
+    rounds = [task_seconds(starting + shards * stage.seconds, world, rng) for _ in range(count)]
     busy, wasted = (float(np.mean([each[what].sum() for each in rounds])) for what in (0, 1))
     alone = sum(alone_seconds(stage, photos, world.driver, size=size).values())
     walls = [
-        [queue_seconds(tasks, count, ready=ready, start=world.worker_start) for tasks, _ in rounds] for count in workers
+        [queue_seconds(tasks, each, ready=ready, start=world.worker_start) for tasks, _ in rounds] for each in workers
     ]
     return [Outcome(alone, float(np.mean(together)), busy, wasted) for together in walls]
 
@@ -198,7 +200,7 @@ def main() -> None:
         print(f"{name}; shards of {size}\n")
         print("\n".join(clock_table(stages, size=size, world=world, seed=seed)), end="\n\n")
     for name, stages in ROUTES.items():
-        print(f"{name}: what the driver does alone, microseconds a photo\n")
+        print(f"{name}: microseconds a photo, and numbers of workers\n")
         print("\n".join(alone_table(stages, size=size, world=world)), end="\n\n")
     stages = next(iter(ROUTES.values()))
     print("Best shard size (least wall clock; in brackets all that take at most 5 % more), by a task's start\n")
@@ -228,14 +230,17 @@ def clock_table(stages: Sequence[Stage], *, size: int, world: World, seed: int) 
 
 
 def alone_table(stages: Sequence[Stage], *, size: int, world: World) -> Iterator[str]:
-    """What a photo costs the workers and the driver, and from how many workers on the driver takes longer."""
-    yield "| stage | a worker | index | plan | DVC's hashes | driver and workers even at |"
-    yield "|---|---|---|---|---|---|"
+    """What a photo costs the workers and the driver, from how many workers on the driver takes longer, and how many it
+    can keep busy with tasks.
+    """
+    yield "| stage | a worker | index | plan | DVC's hashes | driver and workers even at | sends enough for |"
+    yield "|---|---|---|---|---|---|---|"
     for stage in stages:
         alone = alone_seconds(stage, 1, world.driver, size=size)
         spent = stage.seconds * stage.share
         cells = " | ".join(f"{seconds * 1e6:.0f}" for seconds in alone.values())
-        yield f"| {stage.name} | {spent * 1e6:,.0f} | {cells} | {_even(stage, size=size, world=world):,.0f} workers |"
+        even, busy = _even(stage, size=size, world=world), stage.seconds / world.driver.sending
+        yield f"| {stage.name} | {spent * 1e6:,.0f} | {cells} | {even:,.0f} | {busy:,.0f} |"
 
 
 def _even(stage: Stage, *, size: int, world: World) -> float:
@@ -305,6 +310,9 @@ def what_it_says(stages: Sequence[Stage], walls: Walls, *, size: int, world: Wor
         f"It takes as long as all workers together first in {first}, from {even[first]:.0f} of them on, and last in "
         f"{last} ({even[last]:,.0f})."
     )
+    quick = min(stages, key=lambda stage: stage.seconds)
+    busy = quick.seconds / world.driver.sending
+    yield f"It sends tasks of {quick.name} as fast as they end to at most {busy:.0f} workers."
     for many in PHOTOS:
         cases = [of for (_, there, _), of in walls.items() if there == many]
         regrets = {each: max(of[each] / min(of.values()) for of in cases) - 1 for each in SIZES}

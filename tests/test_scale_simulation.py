@@ -85,3 +85,27 @@ def test_the_same_seed_gives_the_same_table() -> None:
     one, same, other = ("\n".join(scale.clock_table(stages, size=2000, world=World(), seed=seed)) for seed in (0, 0, 1))
     assert one == same != other
     assert one.count("\n") == 1 + len(scale.PHOTOS) * len(scale.WORKERS)
+
+
+def test_the_tables_are_printed_and_read(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(scale, "PHOTOS", (2000, 20_000))
+    monkeypatch.setattr(scale, "SIZES", (10, 200))
+    monkeypatch.setattr(
+        "sys.argv", ["scale", "--size", "200", "--stragglers", "0", "--failures", "0", "--cpu-price", "36"]
+    )
+    scale.main()
+    printed = capsys.readouterr().out
+    # All stages of 2,000 photos, and a core hour for 36 dollars: a cent a second.
+    stages = scale.ROUTES["GrabCut and Telea, CPU cores"]
+    work = 2000 * sum(stage.seconds * stage.share for stage in stages)
+    (first, *_) = [line for line in printed.splitlines() if line.startswith("| 2,000 | 1 |")]
+    cells = first.split(" | ")
+    assert cells[2].endswith(" min")
+    assert float(cells[2].split()[0]) == pytest.approx((work + 5 * 10) / 60, rel=0.01)
+    assert cells[4] == "0.0%"
+    assert float(cells[5]) == pytest.approx(work / 100, abs=2)
+    walls = scale.best_sizes(stages, world=replace(World(), failures=0, stragglers=0), seed=0)
+    cases = [of for (_, many, _), of in walls.items() if many == 20_000]
+    most = {size: max(of[size] / min(of.values()) for of in cases) - 1 for size in (10, 200)}
+    best = min(most, key=most.__getitem__)
+    assert f"Of 20,000 photos, shards of {best} take at most {most[best]:.0%} longer than the best size" in printed

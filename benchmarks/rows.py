@@ -160,7 +160,7 @@ STEPS: dict[str, Callable[[Path, int], Callable[[], object]]] = {
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, nargs="+", default=ROWS, help="how many rows each set has")
+    parser.add_argument("--rows", type=int, nargs="+", default=ROWS, help="how many rows each set has (80,000 or more)")
     parser.add_argument("--folder", type=Path, default=None, help="where sets are written (default: the system's /tmp)")
     parser.add_argument("--step", help=argparse.SUPPRESS)
     parser.add_argument("--set", type=Path, help=argparse.SUPPRESS)

@@ -11,7 +11,7 @@ export MALLOC_MMAP_MAX_ := 0
 export MALLOC_TRIM_THRESHOLD_ := 99999999999
 export MALLOC_TOP_PAD_ := 67108864
 
-.PHONY: demo test slow lint lock clean
+.PHONY: demo test slow scale lint lock clean
 
 demo: .venv/installed
 	$(BIN)/dvc repro
@@ -26,6 +26,11 @@ test: .venv/installed
 slow: .venv/installed
 	$(BIN)/python -m pytest -m slow
 
+# Engines of many machines and the S3 remote, for which it installs requirements-scale.lock.
+scale: export OMP_NUM_THREADS = 1
+scale: .venv/installed-scale
+	$(BIN)/python -m pytest -m scale -n 2 --dist loadfile
+
 lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -38,7 +43,11 @@ lint: .venv/installed
 	$(BIN)/python -m pip install --no-deps --require-hashes --disable-pip-version-check -r requirements.lock
 	touch $@
 
-# After a change of requirements.txt; needs uv (pip install uv).
+.venv/installed-scale: .venv/installed requirements-scale.lock
+	$(BIN)/python -m pip install --no-deps --require-hashes --disable-pip-version-check -r requirements-scale.lock
+	touch $@
+
+# After a change of requirements.txt or requirements-scale.txt; needs uv (pip install uv).
 lock:
 	uv pip compile --universal --python-version 3.11 --generate-hashes requirements.txt -o requirements.lock
 	uv pip compile --universal --python-version 3.11 --generate-hashes requirements-scale.txt -c requirements.lock \

@@ -17,18 +17,12 @@ def engine_in_use(scratch: Path) -> Iterator[None]:
 
     Raises InputError where the engine is not installed, or cannot be reached.
     """
-    settings = _settings()
-    if settings is None or settings.engine == "local" or is_worker():
+    settings = {} if is_worker() or not (CONFIG / "runtime.json").is_file() else read_settings("runtime")
+    if settings.get("engine", "local") == "local":
         yield
         return
+    chosen = EngineSettings.model_validate({name: settings[name] for name in EngineSettings.model_fields})
     # By name: what an engine does is no part of what a stage makes, so its code is no code of the stage's.
-    engine = import_module(f"bgdata.engines.{settings.engine}").open_engine(settings, scratch)
+    engine = import_module(f"bgdata.engines.{chosen.engine}").open_engine(chosen, scratch)
     with spread_by(engine):
         yield
-
-
-def _settings() -> EngineSettings | None:
-    if not (CONFIG / "runtime.json").is_file():  # a plain command, outside the pipeline
-        return None
-    runtime = read_settings("runtime")
-    return EngineSettings.model_validate({name: runtime[name] for name in EngineSettings.model_fields})

@@ -8,11 +8,13 @@ from typing import Any
 from bgdata.classes import check_same, read_class_list
 from bgdata.compose.background_classes import class_list_of
 from bgdata.errors import InputError
+from bgdata.parallel import run_tasks
 from bgdata.pixels import ImageSource
 from bgdata.shards import MANIFEST
 from models.classifiers.checkpoints import load_classifier
 from models.classifiers.judged import Judged, judged_classifier
 from models.devices import resolve_device
+from models.spread import network_on
 from models.weights.files import file_sha256
 from pipeline._judging import write_result
 from pipeline._stage import RUNS, SETS, read_settings, run_checkpoints, runtime
@@ -57,20 +59,26 @@ def judge_seeds(
     return first | {"seeds": seeds}
 
 
+# Judges a recipe: `judge(recipe, scores, scratch)` answers its score, and puts other files into `scores`.
+Judge = Callable[[str, Path, Path], Mapping[str, Any]]
+
+
 def judge_recipes(
     stage: str,
-    judge: Callable[[str, Path, Path], Mapping[str, Any]],
+    open_judge: Callable[[], Judge],
     *,
     only: str | None,
     out: Path,
     sets: Sequence[str],
     endings: Sequence[str] = ("json",),
 ) -> None:
-    """Judge the recipes of params.yaml in one start, or `only` one: `<recipe>.json` in `out` is what `judge` answers.
+    """Judge the recipes of params.yaml in one start, or `only` one: `<recipe>.json` in `out` is the score of the judge
+    that `open_judge` makes.
 
-    `judge(recipe, scores, scratch)` puts its other files (`endings`) into `scores`; what it leaves in `scratch` is
-    there again after a kill. A result that lies in `out`, and is of the same checkpoints, sets, settings and code,
-    stays as it is: so a new recipe costs its own judgement and no other.
+    Each worker of `runtime.engine`, and on one machine each GPU, opens a judge (a function of a module) and takes a
+    recipe at a time. What it leaves in `scratch` is there again after a kill. A result that lies in `out` with its
+    other files (`endings`), and is of the same checkpoints, sets, settings and code, stays as it is: so a new recipe
+    costs its own judgement and no other.
 
     Raises InputError where `only` is no recipe, or a set or checkpoint is missing.
     """
@@ -84,6 +92,7 @@ def judge_recipes(
     inputs = {f"{recipe} {number}": path for recipe, of in checkpoints.items() for number, path in of.items()}
     with workspace(stage, settings=[settings, judged], inputs=manifests | inputs, outs={"scores": out}) as work:
         (work / "scores").mkdir(exist_ok=True)
+        left = []
         for recipe in recipes:
             of_seeds = {f"seed {number}": path for number, path in checkpoints.get(recipe, {}).items()}
             stamp = fingerprint(stage, settings, manifests | of_seeds) if of_seeds else None
@@ -93,8 +102,15 @@ def judge_recipes(
                 for ending in endings:
                     link_file(out / f"{recipe}.{ending}", work / "scores" / f"{recipe}.{ending}")
             elif of_seeds:
-                score = judge(recipe, work / "scores", work / recipe)
-                write_result(work / "scores" / f"{recipe}.json", {**score, "fingerprint": stamp})
+                left.append((recipe, work, stamp))
+        network = network_on(runtime()["device"], open_judge)
+        run_tasks(_judge_recipe, left, workers=1, total=len(left), label=stage, unit="recipe", network=network)
+
+
+def _judge_recipe(judge: Judge, recipe: str, work: Path, stamp: str) -> int:
+    score = judge(recipe, work / "scores", work / recipe)
+    write_result(work / "scores" / f"{recipe}.json", {**score, "fingerprint": stamp})
+    return 1
 
 
 def read_finished(path: Path, stamp: str | None) -> dict[str, Any] | None:

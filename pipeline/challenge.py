@@ -36,7 +36,7 @@ from pipeline._judging import (
 )
 from pipeline._parts import add_parts_arguments, check_parts, judged_in_parts, part_record
 from pipeline._printing import print_challenge
-from pipeline._recipes import SPLIT, judge_recipes, judge_seeds, running_stage
+from pipeline._recipes import SPLIT, Judge, judge_recipes, judge_seeds, running_stage
 from pipeline._stage import SCORES, SETS, pixel_cache, read_settings, run_stage, runtime
 
 
@@ -44,15 +44,16 @@ def main(arguments: argparse.Namespace) -> None:
     """Judge a recipe's classifier or any model."""
     check_door(arguments)
     if arguments.data is None:
-        judge_all(arguments.recipe)
+        sets = sets_read(read_settings("challenge")["background_from"])
+        judge_recipes("challenge", open_judge, only=arguments.recipe, out=SCORES / "challenge", sets=sets)
     else:
         check_parts(arguments)
         with judged_in_parts("pipeline.challenge", arguments) as work:
             judge_any(arguments, work)
 
 
-def judge_all(only: str | None) -> None:
-    """Judge the checkpoint of each seed, then write `scores/challenge/<recipe>.json`: the first's score, all in brief.
+def open_judge() -> Judge:
+    """The judge of a recipe, of each seed's checkpoint: the first's score, and all in brief.
 
     Fooling rates and the gallery are the first's alone.
     """
@@ -80,7 +81,7 @@ def judge_all(only: str | None) -> None:
         score["gallery"] |= _unofficial(source, None)
         return score
 
-    judge_recipes("challenge", judge_recipe, only=only, out=SCORES / "challenge", sets=sets_read(source))
+    return judge_recipe
 
 
 def judge_any(arguments: argparse.Namespace, work: Path | None) -> None:

@@ -7,7 +7,6 @@ Of all recipes of this pipeline (`python -m pipeline.evaluate`, as the DVC stage
 
 import argparse
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from bgdata.compose.names import FG_MASK, TILED, VARIANTS, background_set
@@ -32,7 +31,7 @@ from pipeline._judging import (
     write_result,
 )
 from pipeline._printing import print_in9
-from pipeline._recipes import SPLIT, judge_recipes, judge_seeds, running_stage
+from pipeline._recipes import SPLIT, Judge, judge_recipes, judge_seeds, running_stage
 from pipeline._stage import SCORES, SETS, pixel_cache, read_settings, run_stage, runtime
 
 
@@ -40,13 +39,14 @@ def main(arguments: argparse.Namespace) -> None:
     """Judge a recipe's classifier or any model."""
     check_door(arguments)
     if arguments.data is None:
-        judge_all(arguments.recipe)
+        sets = (*VARIANTS, FG_MASK)
+        judge_recipes("evaluate", open_judge, only=arguments.recipe, out=SCORES / "in9", sets=sets)
     else:
         judge_any(arguments)
 
 
-def judge_all(only: str | None) -> None:
-    """Judge the checkpoint of each seed, then write `scores/in9/<recipe>.json`: the first's score, and all in brief."""
+def open_judge() -> Judge:
+    """The judge of a recipe, of each seed's checkpoint: the first's score, and all in brief."""
     sources, settings = open_sources(SETS, (*VARIANTS, FG_MASK)), read_settings("evaluate")
     run, reading = running_stage(), {"workers": runtime()["workers"], "cache": pixel_cache(), "split": SPLIT}
     variants = {variant: sources[variant] for variant in VARIANTS}
@@ -59,10 +59,9 @@ def judge_all(only: str | None) -> None:
         score |= sensitivity_score(model, photos, seed=seed, workers=reading["workers"], **run)
         return score | _places(model, stripped, run)
 
-    def judge_recipe(recipe: str, _: Path, __: Path) -> dict[str, Any]:
-        return judge_seeds(recipe, sources, judge, lambda score: brief_score(score) | brief_places(score))
-
-    judge_recipes("evaluate", judge_recipe, only=only, out=SCORES / "in9", sets=(*VARIANTS, FG_MASK))
+    return lambda recipe, _, __: judge_seeds(
+        recipe, sources, judge, lambda score: brief_score(score) | brief_places(score)
+    )
 
 
 def judge_any(arguments: argparse.Namespace) -> None:

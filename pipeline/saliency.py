@@ -9,12 +9,18 @@ from bgdata.sources import open_sources
 from models.devices import resolve_device
 from models.evaluation.saliency import SETS_READ, open_pairs, saliency_score
 from models.evaluation.saliency_sheet import sheet_columns, sheet_rows
-from pipeline._recipes import SPLIT, judge_recipes, read_judged
+from pipeline._recipes import SPLIT, Judge, judge_recipes, read_judged
 from pipeline._stage import RUNS, SCORES, SETS, pixel_cache, read_settings, run_stage, runtime
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Write scores/saliency/<recipe>.json and <recipe>.jpg: of the first seed."""
+    out, endings = SCORES / "saliency", ("json", "jpg")
+    judge_recipes("saliency", open_judge, only=arguments.recipe, out=out, sets=SETS_READ, endings=endings)
+
+
+def open_judge() -> Judge:
+    """The judge of a recipe, which also draws its sheet."""
     settings, sources = read_settings("saliency"), open_sources(SETS, SETS_READ)
     device = resolve_device(runtime()["device"])
     pairs = open_pairs(
@@ -35,8 +41,7 @@ def main(arguments: argparse.Namespace) -> None:
         (scores / f"{recipe}.jpg").write_bytes(sheet)
         return {"recipe": recipe} | origin | {"split": SPLIT} | score
 
-    out = SCORES / "saliency"
-    judge_recipes("saliency", judge, only=arguments.recipe, out=out, sets=SETS_READ, endings=("json", "jpg"))
+    return judge
 
 
 if __name__ == "__main__":

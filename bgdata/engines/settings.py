@@ -25,7 +25,7 @@ class SlurmSettings(Settings):
     partition: str | None
     minutes: int = Field(ge=1, description="time limit of a job")
     cpus: int = Field(ge=1)
-    gpus: int = Field(ge=1, description="GPUs of a job that holds a network")
+    gpus: int = Field(ge=0, description="GPUs of a job that holds a network")
     options: dict[str, str | int] = Field(description="further options of sbatch: {account: a, constraint: h100}")
 
 

@@ -4,10 +4,11 @@ import errno
 import hashlib
 import os
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import cv2
@@ -19,6 +20,7 @@ from bgdata.errors import InputError
 # The code that stages run; by its bytes, since a checkout may hold what was never committed.
 _PACKAGES = ("bgdata", "models", "pipeline")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_Answer = TypeVar("_Answer")
 _entered = False
 
 
@@ -35,7 +37,7 @@ def set_place(scratch: Path) -> Place:
     """The place of this process, which is a driver; leaves a sign in `scratch` for its workers to see."""
     sign = scratch.absolute() / f".driver-{uuid4().hex[:8]}.tmp"
     sign.touch()
-    return Place(Path.cwd(), sign, code_digest(_checkout()))
+    return Place(Path.cwd(), sign, code_digest(checkout()))
 
 
 @cache
@@ -51,9 +53,9 @@ def enter(place: Place) -> None:
             f"the worker on {host} does not see {place.sign.parent}: check the project out on storage that all "
             "machines share, at one path, or set WORK_DIR to a folder there"
         )
-    if (code := code_digest(_checkout())) != place.code:
+    if (code := code_digest(checkout())) != place.code:
         raise InputError(
-            f"the worker on {host} has other code in {_checkout()} ({code[:8]}) than the driver ({place.code[:8]}): "
+            f"the worker on {host} has other code in {checkout()} ({code[:8]}) than the driver ({place.code[:8]}): "
             "bring both to the same commit, without local changes"
         )
     os.chdir(place.folder)
@@ -66,22 +68,41 @@ def is_worker() -> bool:
     return _entered
 
 
+def hold(place: Place, work: Work) -> tuple[Any, ...] | Exception:
+    """Enter, and build the work's network, if it has one; as `attempt` answers."""
+
+    def build() -> tuple[Any, ...]:
+        enter(place)
+        return () if work.network is None else (work.network.build(),)
+
+    return _answer(build)
+
+
 def attempt(place: Place, work: Work, number: int, first: tuple[Any, ...] = ()) -> int | Exception:
-    """Make the `number`-th task; returns its units, or the mistake or full disk that it met, which the driver raises.
+    """Make the `number`-th task, with what `hold` answered; returns its units, or the mistake or full disk that it met,
+    which the driver raises.
 
     Returned and not raised: an engine wraps what is raised into pages of its own traceback. Bugs are raised.
     """
-    counts: list[int] = []
-    try:
+
+    def make() -> int:
+        counts: list[int] = []
         enter(place)
         finish(work.function(*first, *work.tasks[number]), counts.append)
+        return sum(counts)
+
+    return _answer(make)
+
+
+def _answer(make: Callable[[], _Answer]) -> _Answer | Exception:
+    try:
+        return make()
     except InputError as error:
         return error
     except OSError as error:
         if error.errno in _FULL:
             return error
         raise
-    return sum(counts)
 
 
 def code_digest(root: Path) -> str:
@@ -94,5 +115,6 @@ def code_digest(root: Path) -> str:
     return digest.hexdigest()
 
 
-def _checkout() -> Path:
+def checkout() -> Path:
+    """The folder whose code this process runs."""
     return Path(bgdata.__file__).resolve().parents[1]

@@ -1,11 +1,8 @@
 """Several processes that train together against one that trains alone."""
 
-import json
 import multiprocessing
 import os
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +10,6 @@ import torch
 from torch import nn
 
 from bgdata.errors import InputError
-from models.classifiers.checkpoints import save_classifier
 from models.classifiers.classifier import build_classifier
 from models.training.distributed import average, average_buffers, first_ones, is_first, process_count, process_group
 from models.training.loop import STATE, fit
@@ -21,7 +17,6 @@ from models.training.recipes import open_recipe
 from models.training.run import Run, Stored
 from models.training.settings import LoopSettings, RecipeSettings
 from models.weights.files import read_torch_file
-from tests.conftest import ROOT
 from tests.models.test_training import SETTINGS
 
 # As the second process has: more threads add in another order, which GroupDRO's weights magnify.
@@ -121,41 +116,3 @@ def test_alone_nothing_is_averaged() -> None:
         assert process_count() == 1
         assert average(torch.tensor(2.0)) == 2
         assert first_ones("value") == "value"
-
-
-@pytest.mark.slow
-def test_torchrun_trains_a_recipe_as_one_process_does(sets: Path, tmp_path: Path) -> None:
-    settings = SHORT.model_dump() | {"epochs": 1}
-    recipe = {"name": "dynamic", "start": "init", "data": "original", "background": {"by": "any_class", "p": 0.5}}
-    projects = []
-    for name, command in (("alone", []), ("together", ["-m", "torch.distributed.run", "--nproc-per-node", "2"])):
-        project = tmp_path / name
-        (project / "build/config").mkdir(parents=True)
-        (project / "data").mkdir()
-        (project / "data/in9").symlink_to(sets)
-        job = {"recipe": recipe, "train": settings, "seeds": [0, 1]}
-        (project / "build/config/train-dynamic.json").write_text(json.dumps(job))
-        (project / "build/config/runtime.json").write_text(json.dumps({"device": "cpu", "workers": 1}))
-        for folder in ("runs/init", "runs/init/seed-1"):
-            (project / folder).mkdir(parents=True, exist_ok=True)
-            save_classifier(
-                project / folder / "model.pt",
-                build_classifier("resnet10", input_size=32, classes=9),
-                {"recipe": {"name": "init"}, "seed": 0},
-            )
-        done = subprocess.run(
-            [sys.executable, *command, "-m", "pipeline.train", "dynamic"],
-            cwd=project,
-            env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=300,
-        )
-        assert done.returncode == 0, done.stderr
-        projects.append(project)
-    alone, together = (project / "runs/dynamic" for project in projects)
-    names = {path.relative_to(alone) for path in alone.rglob("*")}
-    assert names == {path.relative_to(together) for path in together.rglob("*")}
-    assert Path("seed-1/model.pt") in names
-    assert (alone / "history.csv").read_text().splitlines()[0] == (together / "history.csv").read_text().splitlines()[0]

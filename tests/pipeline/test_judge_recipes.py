@@ -22,6 +22,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("WORK_DIR", raising=False)
     write_recipes("first", "second", "third")
     write("data/in9/original/manifest.json", "{}")
+    write("build/config/runtime.json", json.dumps({"device": "cpu", "workers": 1}))
     return tmp_path
 
 
@@ -51,7 +52,7 @@ def judged(only: str | None = None, fail_at: str | None = None) -> list[str]:
 
     run: Callable[..., None] = judge_recipes
     try:
-        run("saliency", judge, only=only, out=OUT, sets=("original",), endings=("json", "jpg"))
+        run("saliency", lambda: judge, only=only, out=OUT, sets=("original",), endings=("json", "jpg"))
     except KeyboardInterrupt:
         assert fail_at is not None
     return done

@@ -54,11 +54,8 @@ def main() -> None:
 
 
 def _print_step(rows: int, step: str, spent: Times) -> None:
-    each = spent["cpu"] / rows * 1e6
-    print(
-        f"| {rows:,} | {step} | {spent['wall']:.1f} | {spent['cpu']:.1f} | {spent['peak']:.2f} | {each:.1f} |",
-        flush=True,
-    )
+    peak, each = f"{spent['peak']:.2f}" if "peak" in spent else "", spent["cpu"] / rows * 1e6
+    print(f"| {rows:,} | {step} | {spent['wall']:.1f} | {spent['cpu']:.1f} | {peak} | {each:.1f} |", flush=True)
 
 
 def _run(step: str, folder: Path, rows: int) -> Times:
@@ -83,7 +80,7 @@ def _hash(folder: Path) -> Times:
     subprocess.run([dvc, "add", "-q", "--no-commit", "photos"], cwd=folder, check=True)
     wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return {"wall": wall, "cpu": cpu, "peak": float("nan")}
+    return {"wall": wall, "cpu": cpu}
 
 
 def _classes() -> ClassList:
@@ -163,7 +160,7 @@ STEPS: dict[str, Callable[[Path, int], Callable[[], object]]] = {
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, nargs="+", default=ROWS, help="how many rows each set has")
+    parser.add_argument("--rows", type=int, nargs="+", default=ROWS, help="how many rows each set has (80,000 or more)")
     parser.add_argument("--folder", type=Path, default=None, help="where sets are written (default: the system's /tmp)")
     parser.add_argument("--step", help=argparse.SUPPRESS)
     parser.add_argument("--set", type=Path, help=argparse.SUPPRESS)

@@ -12,6 +12,7 @@ from typing import Any
 from bgdata.engines.worker import checkout
 from bgdata.errors import InputError
 
+_KEPT = ("MALLOC_", "GOMP_", "OMP_")
 _OBJECTS = 100 << 20  # bytes of memory for objects: tasks answer counts, never images
 _ANSWER = 5.0  # seconds in which a cluster answers
 _FIRST_WORKER = 120.0  # seconds in which a machine starts one: Python and its packages may lie on slow storage
@@ -48,8 +49,10 @@ def connected(address: str | None, *, cores: int) -> Iterator[None]:
 
 
 def _variables() -> dict[str, str]:
-    """The environment of workers: this checkout, whatever theirs is, and how memory is kept (Makefile)."""
-    kept = {name: value for name, value in os.environ.items() if name.startswith("MALLOC_")}
+    """The environment of workers: this checkout, whatever theirs is, how memory is kept (Makefile), and how long
+    threads that wait may spin (`pipeline`).
+    """
+    kept = {name: value for name, value in os.environ.items() if name.startswith(_KEPT)}
     return kept | {"PYTHONPATH": str(checkout())}
 
 

@@ -140,16 +140,16 @@ def lost_node(folder: Path) -> dict[str, Any]:
     seen["network units"] = drive(folder, shards(again, COUNT, "", 0.8, network=network))
     seen["built"] = notes(folder, "built")
     machines.have(1)
-    threading.Timer(4.0, machines.remove, (first,)).start()
+    _kill_when(machines, first, folder / "none", writers=1)
     seen["none left"] = drive(folder, shards(folder / "none", COUNT, "", 1.0))
     return seen | {"same": published(folder) == published(again)}
 
 
-def _kill_when(machines: Machines, machine: subprocess.Popen[bytes], folder: Path) -> None:
+def _kill_when(machines: Machines, machine: subprocess.Popen[bytes], folder: Path, *, writers: int = 2) -> None:
     """Kill a machine in the middle of its shard."""
 
     def kill() -> None:
-        _until(lambda: len(list(folder.glob("set/*.tmp"))) == 2)
+        _until(lambda: len(list(folder.glob("set/*.tmp"))) == writers)
         machines.remove(machine)
 
     threading.Thread(target=kill, daemon=True).start()

@@ -324,7 +324,7 @@ def test_a_network_on_each_gpu(seen: dict[str, "Future[Any]"]) -> None:
     assert told["units"] == told["units after a kill"] == 6 * IMAGES and told["same"]
     assert sorted(line.split()[1:] for line in told["built"]) == [["0", "2"], ["1", "2"]]  # a GPU, and half the cores
     assert set(told["seen"]) == set(told["built"])
-    assert len(told["built after a kill"]) == 3
+    assert len(told["built after a kill"]) in (2, 3)  # the other one may have made the rest by itself
 
 
 def test_drivers_of_a_standing_cluster_leave_no_worker(seen: dict[str, "Future[Any]"]) -> None:

@@ -1,6 +1,7 @@
 """Real photos through all engines, where this machine has them: ingested, segmented and rendered, bytes equal."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +60,10 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def make(work: Path, engine: Any) -> dict[str, str]:
     """The hashes of all sets of the 177 photos."""
     tree = find_tree(IMAGENET_SAMPLE)
+    # All in one split: of two val photos of a class GrabCut may lose one, which a stage refuses.
+    candidates = [replace(candidate, split="train") for candidate in list_candidates(tree)]
     with spread_by(engine):
-        ingest_photos(tree, list_candidates(tree), work, settings=INGEST, seed=0, workers=2)
+        ingest_photos(tree, candidates, work, settings=INGEST, seed=0, workers=2)
         photos = work / "photos"
         found = segment_photos(photos, work / "given_masks", work, settings=GRABCUT, seed=0, workers=2)
         assert found["photos"] == 177

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -167,7 +168,7 @@ def test_a_server_that_was_killed_mid_push_is_filled_by_the_next(project: Path, 
             stderr=subprocess.DEVNULL,
         )
         while wire.sent < SIZE * IMAGES * 3 and pushing.poll() is None:
-            pass
+            time.sleep(0.01)
         first.process.kill()
         assert pushing.wait(120) != 0
     with server(tmp_path / "second.log", port) as second:  # its bucket is empty

@@ -157,6 +157,10 @@ class _Array:
         self._started: dict[int, float] = {}  # when the driver saw it
 
     def finish(self, done: Callable[[int], None], poll: float) -> None:
+        """Make every task, looking each `poll` seconds; jobs that are left at an error are cancelled.
+
+        Raises what a task met: see `Engine.run`.
+        """
         self._notes.mkdir(parents=True)
         # Every n-th task: long and short ones, which lie together, are spread over all jobs.
         count = min(self._settings.slurm.jobs, len(self._left))

@@ -6,7 +6,6 @@ import io
 import json
 import pickle
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -19,11 +18,12 @@ from bgdata.compose.background import BackgroundChoice
 from bgdata.compose.crops import Crops
 from bgdata.compose.mixed_sets import MixedSet
 from bgdata.compose.render import plan_photos
-from bgdata.compose.settings import MixSettings, RenderSettings
+from bgdata.compose.settings import MixSettings
 from bgdata.geometry import Box
 from bgdata.io import encode_jpeg
 from bgdata.randomness import image_generator, image_generators
 from bgdata.shards import PARTS, ImageSet, Row, finish_set, write_shard
+from tests.bgdata.test_render import settings as render_settings
 
 CLASSES = ClassList("four", ("ant", "bee", "cat", "dog"), ((), (), (), ()))
 CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\0\r\n"), max_size=8).map(str.strip)
@@ -150,21 +150,13 @@ def plan_digest(case: tuple[str, str, tuple[float, float]]) -> str:
     ]
     boxes: list[Box | None] = [Box(n, 1, n + 9, 12) if n % 7 else None for n in range(len(rows))]
     reasons = [None if box else "foreground_outside_crop" for box in boxes]
-    values: dict[str, Any] = {
-        "resize": 64,
-        "size": 56,
-        "jpeg_quality": 95,
-        "edge": "hard",
-        "feather": 1.0,
-        "mixed_rand_from": classes,
-        "placement": {"position": position, "size": list(size)},
-        "per_class": {"train": 4, "val": None},
-        "images_per_shard": 10,
-    }
-    crops = Crops(np.zeros((0, 56, 56, 3), np.uint8), np.zeros((0, 56, 56), np.bool_), boxes, reasons)
-    plan, rejected = plan_photos(
-        rows, crops, classes=CLASSES, settings=RenderSettings.model_validate(values), seed=2**33 + 1
+    looks = render_settings(
+        mixed_rand_from=classes,
+        placement={"position": position, "size": list(size)},
+        per_class={"train": 4, "val": None},
     )
+    crops = Crops(np.zeros((0, 56, 56, 3), np.uint8), np.zeros((0, 56, 56), np.bool_), boxes, reasons)
+    plan, rejected = plan_photos(rows, crops, classes=CLASSES, settings=looks, seed=2**33 + 1)
     lines = [[cells["id"], cells["reason"]] for cells in rejected]
     for photo in plan:
         lines.append([photo.row.id, photo.position, photo.box])

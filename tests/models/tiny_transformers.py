@@ -84,8 +84,14 @@ def tiny_sam_hq(*, side: int = 128, seed: int = 0) -> SamHQModel:
     )
 
 
-def tiny_mm_grounding_dino(*, queries: int = 30, seed: int = 0) -> MMGroundingDinoForObjectDetection:
-    """MM-GroundingDINO of one encoder and two decoder layers on a Swin of one block a stage; 1.1 M parameters."""
+def tiny_mm_grounding_dino(
+    *, queries: int = 30, seed: int = 0, to_train: bool = False
+) -> MMGroundingDinoForObjectDetection:
+    """MM-GroundingDINO of one encoder and two decoder layers on a Swin of one block a stage; 1.1 M parameters.
+
+    `to_train`: with the library's own start, from which it learns, and one box head for both layers, so that a loss of
+    the last one trains it all.
+    """
     layers = {"encoder_layers": 1, "decoder_layers": 2, "encoder_ffn_dim": 64, "decoder_ffn_dim": 64}
     heads = {"encoder_attention_heads": 4, "decoder_attention_heads": 4}
     return built(
@@ -109,13 +115,14 @@ def tiny_mm_grounding_dino(*, queries: int = 30, seed: int = 0) -> MMGroundingDi
                 },
                 num_queries=queries,
                 d_model=64,
-                decoder_bbox_embed_share=False,
+                decoder_bbox_embed_share=to_train,
                 decoder_cls_embed_share=False,
                 **layers,
                 **heads,
             )
         ),
         seed,
+        redrawn=not to_train,
     )
 
 
@@ -162,12 +169,14 @@ def tiny_sam3(*, side: int = 112, seed: int = 0) -> Sam3Model:
     )
 
 
-def built(build: Callable[[], Any], seed: int) -> Any:
-    """A network whose weights are drawn from the seed, so large that what comes in has a say in what comes out."""
+def built(build: Callable[[], Any], seed: int, *, redrawn: bool = True) -> Any:
+    """A network whose weights are drawn from the seed; `redrawn`: so large that what comes in has a say in what comes
+    out.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = build()
-        for parameter in network.parameters():
+        for parameter in network.parameters() if redrawn else ():
             if parameter.ndim > 1:
                 nn.init.normal_(parameter, std=parameter[0].numel() ** -0.5)
     return draw_weights(network, seed)

@@ -1,17 +1,33 @@
-"""A tiny stand-in of SAM 3 that has learned the scenes of `tiny_training`."""
+"""Tiny stand-ins of MM-GroundingDINO and SAM 3 that have learned the scenes of `tiny_training`."""
 
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
-from transformers import (
-    CLIPTokenizer,
-    Sam3ImageProcessor,
-)
+from transformers import BertTokenizer, CLIPTokenizer, GroundingDinoImageProcessor, Sam3ImageProcessor
 
-from tests.models.tiny_training import PHRASES, SIDE, Scene, draw_scene, optimised
+from models.segmenters.text_boxes import caption_of
+from tests.models.tiny_training import PHRASES, SIDE, Scene, detection_loss, draw_scene, optimised
 
-_PHOTOS = 2  # a step, each with both prompts
+# A step, each with both prompts.
+_PHOTOS_TO_DETECT, _PHOTOS = 4, 2
+
+
+def train_mm_grounding_dino(
+    network: nn.Module, tokenizer: BertTokenizer, *, steps: int = 150, seed: int = 0
+) -> nn.Module:
+    """Every query whose centre lies in the named object learns its box and its words; each scene asks for both."""
+    network.model.text_backbone.requires_grad_(False)
+    rng = np.random.default_rng(seed)
+    processor = GroundingDinoImageProcessor(size={"shortest_edge": SIDE, "longest_edge": SIDE})
+    text = tokenizer([caption_of((phrase,)) for phrase in PHRASES] * _PHOTOS_TO_DETECT, return_tensors="pt")
+    for step in optimised([value for value in network.parameters() if value.requires_grad], steps):
+        scenes = [draw_scene(rng) for _ in range(_PHOTOS_TO_DETECT)]
+        pixels = processor([scene.image for scene in scenes], return_tensors="pt")["pixel_values"]
+        answers = network(pixel_values=pixels.repeat_interleave(2, 0), **text)
+        found = {"pred_boxes": answers.pred_boxes, "pred_logits": answers.logits}
+        step(detection_loss(found, torch.cat([scene.boxes for scene in scenes]) / SIDE))
+    return network.eval()
 
 
 def train_sam3(network: nn.Module, tokenizer: CLIPTokenizer, *, steps: int = 250, seed: int = 2) -> nn.Module:

@@ -92,8 +92,10 @@ def move_foreground(
     The box around what is not 0 in the alpha is cut out, scaled (area averages down, bilinear up; a mask as crops scale
     it) and put in; one that is larger than the frame is cut on both sides. Without scaling every pixel is the image's.
     """
+    if place.keeps:
+        return image, alpha
     box = mask_box(alpha if alpha.dtype == np.bool_ else alpha > 0)
-    if place.keeps or box is None:
+    if box is None:
         return image, alpha
     piece, shape = image[box.y0 : box.y1, box.x0 : box.x1], alpha[box.y0 : box.y1, box.x0 : box.x1]
     size = (max(round(piece.shape[0] * place.factor), 1), max(round(piece.shape[1] * place.factor), 1))

@@ -103,8 +103,17 @@ def judge_recipes(
                     link_file(out / f"{recipe}.{ending}", work / "scores" / f"{recipe}.{ending}")
             elif of_seeds:
                 left.append((recipe, work, stamp))
-        network = network_on(runtime()["device"], open_judge)
-        run_tasks(_judge_recipe, left, workers=1, total=len(left), label=stage, unit="recipe", network=network)
+        running = runtime()
+        network = network_on(running["device"], open_judge)
+        run_tasks(
+            _judge_recipe,
+            left,
+            workers=running["workers"],
+            total=len(left),
+            label=stage,
+            unit="recipe",
+            network=network,
+        )
 
 
 def _judge_recipe(judge: Judge, recipe: str, work: Path, stamp: str) -> int:

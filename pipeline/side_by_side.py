@@ -40,7 +40,7 @@ def train_side_by_side(recipes: Sequence[str]) -> None:
 
     Raises InputError where params.yaml has no such recipe, or what one starts from is missing.
     """
-    device = runtime()["device"]
+    device, workers = runtime()["device"], runtime()["workers"]
     with ExitStack() as stack:
         trainings = [Training(recipe) for recipe in recipes]
         works = [stack.enter_context(training.workspace()) for training in trainings]
@@ -50,7 +50,7 @@ def train_side_by_side(recipes: Sequence[str]) -> None:
             for number in training.left(work)
         ]
         network = network_on(device, resolve_device, device)
-        run_tasks(_train, tasks, workers=1, total=len(tasks), label="train", unit="training", network=network)
+        run_tasks(_train, tasks, workers=workers, total=len(tasks), label="train", unit="training", network=network)
 
 
 def _train(device: torch.device, recipe: str, number: int, work: Path) -> int:

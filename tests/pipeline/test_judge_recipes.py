@@ -66,6 +66,15 @@ def test_all_are_judged_once() -> None:
     }
 
 
+def test_an_engine_is_told_of_all_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Ray cluster of this machine's own lends as many cores."""
+    write("build/config/runtime.json", json.dumps({"device": "cpu", "workers": 3}))
+    told: list[Any] = []
+    monkeypatch.setattr("pipeline._recipes.run_tasks", lambda *_, **how: told.append(how["workers"]))
+    judged()
+    assert told == [3]
+
+
 def test_a_trained_recipe_and_a_new_one_are_judged_and_the_others_stay() -> None:
     judged()
     before = (OUT / "first.json").read_bytes()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from bgdata.errors import InputError
+from bgdata.parallel import run_tasks
 from pipeline._recipes import judge_recipes
 
 OUT = Path("scores/saliency")
@@ -70,7 +71,12 @@ def test_an_engine_is_told_of_all_workers(monkeypatch: pytest.MonkeyPatch) -> No
     """A Ray cluster of this machine's own lends as many cores."""
     write("build/config/runtime.json", json.dumps({"device": "cpu", "workers": 3}))
     told: list[Any] = []
-    monkeypatch.setattr("pipeline._recipes.run_tasks", lambda *_, **how: told.append(how["workers"]))
+
+    def noting(*work: Any, **how: Any) -> None:
+        told.append(how["workers"])
+        run_tasks(*work, **how)
+
+    monkeypatch.setattr("pipeline._recipes.run_tasks", noting)
     judged()
     assert told == [3]
 

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,8 @@ class Machines:
 
         family = [psutil.Process(machine.pid), *psutil.Process(machine.pid).children(recursive=True)]
         for process in family:
-            process.kill()
+            with suppress(psutil.NoSuchProcess):  # it ended by itself
+                process.kill()
         machine.wait()
 
     def have(self, count: int, resource: str = "CPU") -> None:
@@ -208,7 +210,9 @@ def gpus(folder: Path) -> dict[str, Any]:
 
 def drivers(folder: Path) -> dict[str, Any]:
     """Drivers of a standing cluster are killed, and stopped by Ctrl-C: their workers end, a next driver goes on."""
-    from tests.engines.test_ray import kill_driver
+    import psutil
+
+    from tests.engines.test_ray import kill_driver, working
 
     machines = Machines()
     machines.start_head()
@@ -220,15 +224,9 @@ def drivers(folder: Path) -> dict[str, Any]:
         at.mkdir()
         kill_driver(at, ADDRESS, by, code)
         begun = time.monotonic()
-        _until(lambda: not _working())
+        _until(lambda: not working(psutil.process_iter()))
         seen[name] = {"seconds": time.monotonic() - begun, "units": drive(at, shards(at, COUNT))}
     return seen | {"same": published(folder / "killed") == published(folder / "stopped")}
-
-
-def _working() -> list[str]:
-    import psutil
-
-    return [each.name() for each in psutil.process_iter() if each.name() == "ray::make"]
 
 
 CHECKS = {check.__name__: check for check in (none_there, lost_node, bad_machines, gpus, drivers)}

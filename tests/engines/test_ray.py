@@ -8,8 +8,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -260,11 +261,20 @@ def kill_driver(folder: Path, address: str, by: signal.Signals, code: int) -> li
     command = [sys.executable, "-m", "tests.engines.ray_driver", str(folder), address, str(COUNT), "0.5"]
     driver = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     until(lambda: len(list(folder.glob("set/*.tmp"))) == 2)
-    family = [each for each in psutil.Process(driver.pid).children(recursive=True) if each.name() == "ray::make"]
+    family = working(psutil.Process(driver.pid).children(recursive=True))
     driver.send_signal(by)
     told = driver.communicate(timeout=30)[1]
     assert driver.returncode == code and "Traceback" not in told
     return family
+
+
+def working(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
+    """Those that make a task; others may end while they are asked."""
+    found = []
+    for each in processes:
+        with suppress(psutil.NoSuchProcess):
+            found += [each] if each.name() == "ray::make" else []
+    return found
 
 
 def until(holds: Callable[[], object], seconds: float = 60.0) -> None:

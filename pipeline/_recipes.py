@@ -103,17 +103,8 @@ def judge_recipes(
                     link_file(out / f"{recipe}.{ending}", work / "scores" / f"{recipe}.{ending}")
             elif of_seeds:
                 left.append((recipe, work, stamp))
-        running = runtime()
-        network = network_on(running["device"], open_judge)
-        run_tasks(
-            _judge_recipe,
-            left,
-            workers=running["workers"],
-            total=len(left),
-            label=stage,
-            unit="recipe",
-            network=network,
-        )
+        how = {"workers": runtime()["workers"], "total": len(left), "label": stage, "unit": "recipe"}
+        run_tasks(_judge_recipe, left, network=network_on(runtime()["device"], open_judge), **how)
 
 
 def _judge_recipe(judge: Judge, recipe: str, work: Path, stamp: str) -> int:

@@ -70,7 +70,7 @@ def judge_recipes() -> None:
         leaks = open_leaks(
             sources,
             removers,
-            others=[name for name in settings["sources"] if name not in removers],
+            further=settings["sources"],
             per_class=settings["per_class"],
             seed=settings["seed"],
             reading=reading,
@@ -108,7 +108,7 @@ def judge_any(arguments: argparse.Namespace) -> None:
     leaks = open_leaks(
         sources,
         removers,
-        others=[name for name in there if name not in removers],
+        further=there,
         per_class=chosen,
         seed=drawn,
         reading=reading,

@@ -68,19 +68,20 @@ def open_leaks(
     sources: Mapping[str, ImageSource],
     removers: Mapping[str, Remover],
     *,
-    others: Collection[str] = (),
+    further: Collection[str] = (),
     per_class: int | None,
     seed: int,
     reading: Mapping[str, Any],
 ) -> Leaks:
-    """The sources with a remover (`t` among them) that have images of the split, and of `others` those with classes.
+    """The sources with a remover (`t` among them) that have images of the split, and of the `further` ones without
+    those with classes.
 
     `sources` are sets by name. Without `original` and `fg_mask` among them, or with `per_class` 0, there are no holes,
     and nothing is looked at.
     """
     split = reading["split"]
     names = tuple(name for name in removers if _images(sources, name, split))
-    objectless = tuple(name for name in others if _knows_classes(sources, name, split))
+    objectless = tuple(name for name in further if name not in removers and _knows_classes(sources, name, split))
     looked = None
     if per_class != 0 and not {"original", FG_MASK} - sources.keys():
         looked = open_stripped_photos(sources, names, per_class=per_class, seed=seed, **reading)

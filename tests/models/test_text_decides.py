@@ -46,8 +46,9 @@ def box_overlaps(detector: MMGroundingDino, *, scenes: int = 20) -> tuple[list[f
         boxes = [Box(*box_of(mask)) for mask in scene.masks]
         answers = detector.detect([scene.image] * 2, [(phrase,) for phrase in PHRASES])
         for found, own, another in zip(answers, boxes, boxes[::-1], strict=True):
-            named.append(max((box_iou(best.box, own) for best in found[:1]), default=0.0))
-            other.append(max((box_iou(best.box, another) for best in found[:1]), default=0.0))
+            best = found[0].box if found else (0.0, 0.0, 0.0, 0.0)
+            named.append(box_iou(best, own))
+            other.append(box_iou(best, another))
     return named, other
 
 

@@ -64,6 +64,8 @@ def _own(folder: str, cores: int) -> dict[str, Any]:
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
         # Ray reads it when it is imported; without it, it takes 127.0.0.1 for the machine's own address.
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+        # As `local`'s processes: Ray's have 15, and beside other work they would hardly run.
+        "RAY_worker_niceness": "0",
     }
     return {
         "address": "local",

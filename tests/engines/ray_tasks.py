@@ -42,6 +42,11 @@ def seen_shard(network: "Built", folder: Path, number: int, fault: str = "", sec
     yield from shard(folder, number, fault, seconds)
 
 
+def niceness() -> int:
+    """Answers, in place of units, how far this process stands back."""
+    return os.nice(0)
+
+
 class Built:
     """What stands for a network: it notes in which process and with which GPU it was built."""
 

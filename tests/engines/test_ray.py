@@ -30,7 +30,7 @@ from tests.bgdata.conftest import draw_photo, write_sets
 from tests.bgdata.test_render import settings as render_settings
 from tests.conftest import ROOT
 from tests.engines.ray_machines import CHECKS
-from tests.engines.ray_tasks import IMAGES, Built, engine_settings, notes, published, shards
+from tests.engines.ray_tasks import IMAGES, Built, engine_settings, niceness, notes, published, shards
 from tests.models.test_segmenters import GRABCUT
 
 pytestmark = [
@@ -240,6 +240,10 @@ def test_its_own_cluster_is_on_loopback_alone(engine: RayEngine, tmp_path: Path)
     mine = [psutil.Process(), *psutil.Process().children(recursive=True)]
     listening = [each.laddr.ip for one in mine for each in one.net_connections("inet") if each.status == "LISTEN"]
     assert listening and {ip.removeprefix("::ffff:") for ip in listening} == {"127.0.0.1"}
+
+
+def test_its_workers_have_their_share_beside_other_work(engine: RayEngine) -> None:
+    assert make(engine, Work(niceness, [()])) == os.nice(0)
 
 
 # The driver dies

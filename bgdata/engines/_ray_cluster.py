@@ -36,9 +36,10 @@ def connected(address: str | None, *, cores: int) -> Iterator[None]:
             # Not in $TMPDIR: the path of a socket in it has 107 bytes at most.
             folder = opened.enter_context(TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True))
             how |= _own(folder, cores)
+        # A lost worker is told of by the engine in one line; Ray has ten, and one for a try that nobody waits for.
+        os.environ["RAY_IGNORE_UNHANDLED_ERRORS"] = "1"
         import ray
 
-        # A lost worker is told of by the engine in one line; Ray has ten.
         ray._private.worker._worker_logs_enabled = False
         try:
             ray.init(**how if address is None else how | {"address": _reached(address)})
